@@ -1,0 +1,27 @@
+"""Mistakes in what the user gave, told apart from bugs of ours."""
+
+import json
+from pathlib import Path
+
+
+class InputError(ValueError):
+    """A file, value or text from outside is wrong.
+
+    The message is one line that says what was wrong, with which file or value, and what to do.
+    The command line prints it and exits with code 2; every other exception is a bug.
+    """
+
+
+def read_json(path: Path) -> dict:
+    """The JSON object in the file `path`. Raises `InputError` if there is none."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing; a checkpoint folder needs it") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not valid JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise InputError(f"{path} must hold a JSON object, not a {type(value).__name__}")
+    return value
