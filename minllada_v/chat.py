@@ -1,0 +1,106 @@
+"""A conversation to token ids: the prompt of a question, and the labels of a training example.
+
+Every turn is `<|start_header_id|>role<|end_header_id|>\\n\\ntext<|eot_id|>`. The special tokens are put in by id and
+the text between them is tokenized as plain text, so no text can forge a turn. `<image>` in a user message is the
+place of one picture (or one video); its id is -200 until the features take that place.
+"""
+
+from collections.abc import Sequence
+
+from .errors import InputError
+from .tokenizer import Tokenizer
+
+IMAGE = "<image>"
+IMAGE_ID = -200
+IGNORED = -100  # the label of a position that is no target
+
+BOS = "<|startoftext|>"
+EOS = "<|endoftext|>"  # also the padding
+START_HEADER = "<|start_header_id|>"
+END_HEADER = "<|end_header_id|>"
+END_OF_TURN = "<|eot_id|>"
+MASK = "<|mdm_mask|>"
+
+SYSTEM = (
+    "You are a helpful language and vision assistant. You are able to understand the visual content that the user "
+    "provides, and assist the user with a variety of tasks using natural language."
+)
+
+
+def chat_prompt(
+    tokenizer: Tokenizer,
+    question: str,
+    pictures: int = 0,
+    history: Sequence[tuple[str, str]] = (),
+    system: str | None = None,
+) -> list[int]:
+    """Token ids of the prompt that asks `question` about that many pictures; -200 stands where each one goes.
+
+    `history` holds the earlier turns as (question, answer). Where no user message has an `<image>`, one for each
+    picture goes in front of the first. Messages are stripped of outer white space. Raises `InputError` if the number
+    of `<image>` differs from `pictures`.
+    """
+    questions = [*(asked for asked, _ in history), question]
+    if pictures and not any(IMAGE in asked for asked in questions):
+        questions[0] = " ".join([IMAGE] * pictures) + "\n" + questions[0]
+    places = sum(asked.count(IMAGE) for asked in questions)
+    if places != pictures:
+        raise InputError(f"the prompt has {places} {IMAGE}, but {pictures} pictures were given; "
+                         f"write one {IMAGE} for each, or none at all")
+
+    messages = [("system", SYSTEM if system is None else system)]
+    for asked, (_, answered) in zip(questions, history):
+        messages += [("user", asked), ("assistant", answered)]
+    messages.append(("user", questions[-1]))
+    ids = [tokenizer.token_id(BOS)]
+    for role, text in messages:
+        ids += _message(tokenizer, role, text.strip(), drop_space=True)
+    return ids + _header(tokenizer, "assistant") + tokenizer.encode("\n\n")
+
+
+def training_example(
+    tokenizer: Tokenizer, conversation: Sequence[dict], system: str | None = None
+) -> tuple[list[int], list[int], list[int]]:
+    """`(input_ids, labels, turn_ids)` of a conversation in the LLaVA format, three lists of one length.
+
+    `conversation` is a list of `{"from": "human" | "gpt", "value": text}`. Assistant messages are targets whole,
+    header and `<|eot_id|>` included; of the other messages only the special tokens are. Every other label is -100.
+    A turn id says in which turn a token stands: it rises by one when a user message follows an assistant message
+    (paper: the dialogue-causal ablation). Text is taken as it is, not stripped.
+    """
+    roles = {"human": "user", "gpt": "assistant"}
+    messages = [("system", SYSTEM if system is None else system)]
+    for message in conversation:
+        if message.get("from") not in roles or not isinstance(message.get("value"), str):
+            raise InputError(f"a message must be {{'from': 'human' or 'gpt', 'value': text}}, not {message!r}")
+        messages.append((roles[message["from"]], message["value"]))
+
+    special = {tokenizer.token_id(token) for token in (BOS, START_HEADER, END_HEADER, END_OF_TURN)}
+    input_ids, labels, turn_ids = [tokenizer.token_id(BOS)], [tokenizer.token_id(BOS)], [0]
+    turn, previous = 0, "system"
+    for role, text in messages:
+        turn += previous == "assistant" and role == "user"
+        ids = _message(tokenizer, role, text, drop_space=False)
+        input_ids += ids
+        labels += ids if role == "assistant" else [index if index in special else IGNORED for index in ids]
+        turn_ids += [turn] * len(ids)
+        previous = role
+    return input_ids, labels, turn_ids
+
+
+def _header(tokenizer: Tokenizer, role: str) -> list[int]:
+    return [tokenizer.token_id(START_HEADER), *tokenizer.encode(role), tokenizer.token_id(END_HEADER)]
+
+
+def _message(tokenizer: Tokenizer, role: str, text: str, drop_space: bool) -> list[int]:
+    """One turn. With `drop_space`, a first token behind `<image>` that is only white space is left out: the released
+    generation code drops that token whatever it is, and the model has never been asked otherwise."""
+    body = "\n\n" + text
+    first, *others = body.split(IMAGE) if role == "user" else [body]  # only the user shows pictures
+    ids = _header(tokenizer, role) + tokenizer.encode(first)
+    for piece in others:
+        tokens = tokenizer.encode(piece)
+        if drop_space and tokens and tokenizer.decode(tokens[:1]).isspace():
+            tokens = tokens[1:]
+        ids += [IMAGE_ID, *tokens]
+    return [*ids, tokenizer.token_id(END_OF_TURN)]
