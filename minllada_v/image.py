@@ -1,0 +1,101 @@
+"""Files to pictures: one RGB picture, or the frames of a video."""
+
+import re
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageSequence
+
+from .errors import InputError
+
+Source = str | Path | Image.Image  # what people hand over as a picture
+
+
+def read_picture(source: Source) -> Image.Image:
+    """The picture `source` (a path or a PIL image) as 8-bit RGB.
+
+    Of an animation this is the first frame. Transparency is dropped and EXIF rotation ignored, as the released code
+    does. Raises `InputError` if there is no file, it is no picture, it is cut short, or it unpacks to more pixels
+    than Pillow considers safe.
+    """
+    if isinstance(source, Image.Image):
+        return _to_rgb(source, "the picture")
+    with _opened(source) as picture:
+        return _to_rgb(picture, source)
+
+
+def read_frames(source: str | Path | Sequence[Source], count: int = 32) -> list[Image.Image]:
+    """`count` evenly spaced frames of a video, all of them where there are fewer, as RGB pictures.
+
+    `source` is a folder of pictures (in the order of the numbers in their names), an animated GIF or WebP, or a
+    sequence of pictures. Raises `InputError` if it is none of these or holds no frame.
+    """
+    if isinstance(source, (str, Path)):
+        path = Path(source)
+        if not path.is_dir():
+            return _animation_frames(path, count)
+        known = Image.registered_extensions()
+        files = [file for file in path.iterdir() if file.suffix.lower() in known and not file.name.startswith(".")]
+        if not files:
+            raise InputError(f"{path} holds no pictures; a video is a folder of frames, or an animated GIF or WebP")
+        source = sorted(files, key=_number_order)
+    if not source:
+        raise InputError("a video must have at least one frame")
+    return [read_picture(source[index]) for index in evenly_spaced(len(source), count)]
+
+
+def evenly_spaced(total: int, count: int) -> list[int]:
+    """At most `count` of the indices 0..total-1, the first and the last among them, evenly spaced."""
+    if count < 1:
+        raise InputError(f"the number of frames must be at least 1, not {count}")
+    return np.linspace(0, total - 1, min(count, total)).astype(int).tolist()
+
+
+def _animation_frames(path: Path, count: int) -> list[Image.Image]:
+    with _opened(path) as animation:
+        total = getattr(animation, "n_frames", 1)
+        if total == 1:
+            raise InputError(f"{path} is a single picture; a video is a folder of frames, or an animated GIF or WebP")
+        wanted = set(evenly_spaced(total, count))
+        return [_to_rgb(frame, path) for index, frame in enumerate(ImageSequence.Iterator(animation))
+                if index in wanted]
+
+
+def _number_order(file: Path) -> list:
+    """Sort key that puts frame2 before frame10."""
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", file.name)]
+
+
+def _opened(path: str | Path) -> Image.Image:
+    if not Path(path).exists():
+        raise InputError(f"{path} does not exist")
+    if Path(path).is_dir():
+        raise InputError(f"{path} is a folder, not a picture")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            return Image.open(path)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise InputError(f"{path} unpacks to more than {Image.MAX_IMAGE_PIXELS:,} pixels; make it smaller") from None
+    except Exception as error:  # Pillow's readers raise whatever the broken bytes lead them to
+        raise _unreadable(path, error) from None
+
+
+def _to_rgb(picture: Image.Image, name: str | Path) -> Image.Image:
+    if 0 in picture.size:
+        raise InputError(f"{name} has no pixels: it is {picture.width} x {picture.height}")
+    try:
+        if picture.mode.startswith("I"):  # 16 bits a pixel: keep the upper 8, where Pillow would clip to white
+            return Image.fromarray((np.asarray(picture).clip(0, 65535) >> 8).astype(np.uint8)).convert("RGB")
+        return picture.convert("RGB")
+    except Exception as error:
+        raise _unreadable(name, error) from None
+
+
+def _unreadable(name: str | Path, error: Exception) -> InputError:
+    if isinstance(error, OSError) and error.strerror:
+        return InputError(f"{name} cannot be read: {error.strerror}")
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return InputError(f"{name} cannot be read as a picture: {reason}")

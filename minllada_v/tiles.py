@@ -1,0 +1,96 @@
+"""Pictures to tiles (anyres): the vision tower only sees squares of one size.
+
+A single picture is shown twice: once as a whole, squeezed into one tile, and once cut into a grid of tiles that keeps
+its detail and shape. Several pictures get one padded tile each, and so does each frame of a video.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from .config import Config
+from .errors import InputError
+
+GREY = (127, 127, 127)
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """The tiles of one picture, or of one video, and what is needed to merge their features again."""
+
+    pixel_values: Tensor  # (tiles, 3, S, S) float32 in [-1, 1]
+    kind: str  # "anyres": base tile, then the grid; "square": one tile; "video": one tile a frame
+    size: tuple[int, int] = (0, 0)  # anyres: (width, height) of the picture
+    grid: tuple[int, int] = (0, 0)  # anyres: (columns, rows) of tiles
+
+
+def picture_tiles(pictures: list[Image.Image], config: Config) -> list[Tiles]:
+    """The tiles of each picture of a prompt: anyres for one picture alone, a padded square each for several."""
+    if len(pictures) == 1:
+        return [anyres_tiles(pictures[0], config)]
+    return [square_tile(picture, config.vision.image_size) for picture in pictures]
+
+
+def anyres_tiles(picture: Image.Image, config: Config) -> Tiles:
+    """A base tile with the whole picture, then the grid of tiles in reading order: `(1 + columns·rows, 3, S, S)`."""
+    tile = config.vision.image_size
+    columns, rows = choose_grid(picture.size, config.grids, tile)
+    canvas = fit_on_canvas(picture, (columns * tile, rows * tile))
+    boxes = [(x * tile, y * tile, (x + 1) * tile, (y + 1) * tile) for y in range(rows) for x in range(columns)]
+    base = picture.resize((tile, tile), Image.Resampling.BICUBIC)  # its shape is lost
+    tiles = [base, *(canvas.crop(box) for box in boxes)]
+    return Tiles(to_pixel_values(tiles), "anyres", picture.size, (columns, rows))
+
+
+def square_tile(picture: Image.Image, tile: int) -> Tiles:
+    """The picture in the centre of a grey square, resized to one tile: `(1, 3, S, S)`."""
+    side = max(picture.size)
+    square = Image.new("RGB", (side, side), GREY)
+    square.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
+    return Tiles(to_pixel_values([square.resize((tile, tile), Image.Resampling.BICUBIC)]), "square")
+
+
+def video_tiles(frames: list[Image.Image], tile: int) -> Tiles:
+    """Each frame squeezed into one tile: `(frames, 3, S, S)`."""
+    return Tiles(to_pixel_values([frame.resize((tile, tile), Image.Resampling.BICUBIC) for frame in frames]), "video")
+
+
+def choose_grid(size: tuple[int, int], grids: tuple[tuple[int, int], ...], tile: int) -> tuple[int, int]:
+    """The grid (columns, rows) that keeps most of the picture's pixels; of equals the one that wastes least canvas,
+    then the first."""
+    width, height = size
+
+    def quality(grid: tuple[int, int]) -> tuple[int, int]:
+        canvas_width, canvas_height = grid[0] * tile, grid[1] * tile
+        scale = min(canvas_width / width, canvas_height / height)
+        effective = min(int(width * scale) * int(height * scale), width * height)
+        wasted = canvas_width * canvas_height - effective
+        return effective, -wasted
+
+    return max(grids, key=quality)
+
+
+def fit_on_canvas(picture: Image.Image, canvas_size: tuple[int, int]) -> Image.Image:
+    """The picture as large as fits, its shape kept, in the centre of a black canvas."""
+    width, height = canvas_size
+    scale_x, scale_y = width / picture.width, height / picture.height
+    if scale_x < scale_y:
+        fitted = (width, min(math.ceil(picture.height * scale_x), height))
+    else:
+        fitted = (min(math.ceil(picture.width * scale_y), width), height)
+    canvas = Image.new("RGB", canvas_size)
+    offset = ((width - fitted[0]) // 2, (height - fitted[1]) // 2)
+    canvas.paste(picture.resize(fitted, Image.Resampling.BICUBIC), offset)
+    return canvas
+
+
+def to_pixel_values(tiles: list[Image.Image]) -> Tensor:
+    """`(tiles, 3, S, S)` float32 in [-1, 1] from RGB pictures of one size."""
+    if not tiles:
+        raise InputError("there is no picture to look at")
+    pixels = torch.from_numpy(np.stack([np.asarray(tile) for tile in tiles]))  # (tiles, S, S, 3) uint8
+    return (pixels.permute(0, 3, 1, 2).float() / 255 - 0.5) / 0.5
