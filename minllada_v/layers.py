@@ -1,0 +1,35 @@
+"""Layers that store their weights in one type and compute in the type of their input.
+
+This keeps 16 GB of bfloat16 weights in 16 GB on a CPU while the arithmetic runs in float32, which is exact and, on
+CPUs without native bfloat16, several times faster. Where both types are equal these are torch's own layers.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+ROWS = 8192  # convert a large matrix in parts, so that no float32 copy of all of it ever exists
+
+
+class Linear(nn.Linear):
+    """y = x Wᵀ + b, computed in the type of x."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.weight.dtype == x.dtype or torch.is_autocast_enabled(x.device.type):
+            return F.linear(x, self.weight, self.bias)
+        y = torch.cat([F.linear(x, rows.to(x.dtype)) for rows in self.weight.split(ROWS)], dim=-1)
+        return y if self.bias is None else y + self.bias.to(x.dtype)
+
+
+class LayerNorm(nn.LayerNorm):
+    """(x − mean) / std · γ + β over the last dimension, computed in the type of x."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.layer_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.bias.to(x.dtype), self.eps)
+
+
+class RMSNorm(nn.RMSNorm):
+    """x / rms(x) · γ over the last dimension; the statistics are in float32 whatever the type of x."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.eps)

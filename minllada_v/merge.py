@@ -1,0 +1,79 @@
+"""Tiles' features to the sequence the language model reads: unpad, shrink, mark the line ends.
+
+The grid's tiles are put together to one feature map of the whole picture, as if one large vision tower had seen it.
+`image_newline` is a learned embedding that says "here a row ends". Written for p × p patches a tile (27 × 27).
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .tiles import Tiles
+
+
+def merge(features: Tensor, tiles: Tiles, newline: Tensor, anyres_max: int, newline_position: str) -> Tensor:
+    """Merge the projected features of one picture or video.
+
+    `features` (tiles, p·p, width), `newline` (width,) → (length, width). `anyres_max` and `newline_position` are
+    those of the config.
+    """
+    if tiles.kind == "video":
+        return merge_video(features, newline, newline_position)
+    if tiles.kind == "square":
+        return torch.cat([features[0], newline[None]])
+    base, grid = features[0], features[1:]
+    feature_map = unpad(join_tiles(grid, *tiles.grid), tiles.size)
+    feature_map = shrink(feature_map, anyres_max * base.shape[0])
+    return torch.cat([base, with_newlines(feature_map, newline)])
+
+
+def join_tiles(features: Tensor, columns: int, rows: int) -> Tensor:
+    """(rows·columns, p·p, width) → the feature map (width, rows·p, columns·p)."""
+    side = math.isqrt(features.shape[1])
+    grid = features.view(rows, columns, side, side, -1)
+    return grid.permute(4, 0, 2, 1, 3).flatten(3).flatten(1, 2)
+
+
+def unpad(feature_map: Tensor, size: tuple[int, int]) -> Tensor:
+    """Cut off the rows or columns that only show the black border around a picture of `size` (width, height)."""
+    width, height = size
+    map_height, map_width = feature_map.shape[1:]
+    if width / height > map_width / map_height:
+        border = (map_height - int(height * (map_width / width))) // 2
+        return feature_map[:, border : map_height - border]
+    border = (map_width - int(width * (map_height / height))) // 2
+    return feature_map[:, :, border : map_width - border]
+
+
+def shrink(feature_map: Tensor, places: int) -> Tensor:
+    """Resize a map of clearly more than `places` positions bilinearly to about that many."""
+    height, width = feature_map.shape[1:]
+    times = math.sqrt(height * width / places)
+    if times <= 1.1:
+        return feature_map
+    size = (int(height // times), int(width // times))
+    return F.interpolate(feature_map[None], size, mode="bilinear", align_corners=False)[0]
+
+
+def with_newlines(feature_map: Tensor, newline: Tensor) -> Tensor:
+    """(width, height, columns) → (height·(columns + 1), width): the rows one after another, each ended by `newline`."""
+    ends = newline[:, None, None].expand(-1, feature_map.shape[1], 1)
+    return torch.cat([feature_map, ends], dim=2).flatten(1).T
+
+
+def merge_video(features: Tensor, newline: Tensor, position: str) -> Tensor:
+    """Halve each frame's map, then put `newline` after every row, every frame, once at the end, or nowhere."""
+    frames, patches, width = features.shape
+    side = math.isqrt(patches)
+    maps = features.transpose(1, 2).view(frames, width, side, side)
+    half = math.ceil(side / 2)
+    maps = F.interpolate(maps, (half, half), mode="bilinear", align_corners=False)  # (frames, width, half, half)
+    if position == "grid":
+        return with_newlines(maps.transpose(0, 1).flatten(1, 2), newline)  # the frames stacked to one tall map
+    sequence = maps.flatten(2).transpose(1, 2)  # (frames, half·half, width)
+    if position == "frame":
+        return torch.cat([sequence, newline.expand(frames, 1, -1)], dim=1).flatten(0, 1)
+    sequence = sequence.flatten(0, 1)
+    return torch.cat([sequence, newline[None]]) if position == "one_token" else sequence
