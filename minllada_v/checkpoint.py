@@ -1,0 +1,190 @@
+"""A checkpoint folder to a model and back: safetensors files under the released tensor names.
+
+Weights are memory-mapped: on a CPU a tensor is a view of its file, and pages are read when they are first used.
+"""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from tqdm import tqdm
+
+from .config import Config, read_config
+from .errors import InputError, read_json
+from .model import LLaDAV
+from .tokenizer import Tokenizer
+
+# (tensor name in the file, name in this package); {i} is the number of a layer. The first ten rows are released
+# LLaDA-V, the others the text-only LLaDA-8B.
+NAMES = [
+    ("model.vision_tower.vision_tower.vision_model.embeddings.patch_embedding.", "vision_tower.patch_embedding."),
+    ("model.vision_tower.vision_tower.vision_model.embeddings.position_embedding.", "vision_tower.position_embedding."),
+    ("model.vision_tower.vision_tower.vision_model.encoder.layers.", "vision_tower.layers."),
+    ("model.vision_tower.vision_tower.vision_model.post_layernorm.", "vision_tower.post_layernorm."),
+    ("model.mm_projector.", "mm_projector."),
+    ("model.image_newline", "image_newline"),
+    ("model.embed_tokens.", "language_model.embed_tokens."),
+    ("model.layers.", "language_model.layers."),
+    ("model.norm.", "language_model.norm."),
+    ("lm_head.", "language_model.lm_head."),
+    ("model.transformer.wte.", "language_model.embed_tokens."),
+    ("model.transformer.blocks.{i}.attn_norm.", "language_model.layers.{i}.input_layernorm."),
+    ("model.transformer.blocks.{i}.q_proj.", "language_model.layers.{i}.self_attn.q_proj."),
+    ("model.transformer.blocks.{i}.k_proj.", "language_model.layers.{i}.self_attn.k_proj."),
+    ("model.transformer.blocks.{i}.v_proj.", "language_model.layers.{i}.self_attn.v_proj."),
+    ("model.transformer.blocks.{i}.attn_out.", "language_model.layers.{i}.self_attn.o_proj."),
+    ("model.transformer.blocks.{i}.ff_norm.", "language_model.layers.{i}.post_attention_layernorm."),
+    ("model.transformer.blocks.{i}.ff_proj.", "language_model.layers.{i}.mlp.gate_proj."),
+    ("model.transformer.blocks.{i}.up_proj.", "language_model.layers.{i}.mlp.up_proj."),
+    ("model.transformer.blocks.{i}.ff_out.", "language_model.layers.{i}.mlp.down_proj."),
+    ("model.transformer.ln_f.", "language_model.norm."),
+    ("model.transformer.ff_out.", "language_model.lm_head."),
+]
+
+
+def load_pretrained(
+    path: str | Path, device: str | torch.device | None = None, dtype: torch.dtype | None = None
+) -> tuple[LLaDAV, Tokenizer]:
+    """Load the checkpoint folder `path`; returns the model, ready to answer, and its tokenizer.
+
+    `device` None takes a GPU where there is one. `dtype` None keeps the type of the stored weights; on a CPU each
+    layer then computes in float32 whatever that type is. A given `dtype` converts the weights and computes in it.
+    Raises `InputError` for a folder that is incomplete, broken or not supported; nothing in it is ever executed.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder; give the folder with the checkpoint's config.json")
+    device = pick_device(device)
+    config = read_config(folder / "config.json")
+    tokenizer = Tokenizer.from_file(folder / "tokenizer.json")
+    with torch.device("meta"):  # shapes only, no memory
+        model = LLaDAV(config)
+    weights = find_weights(model, open_tensors(folder), folder)
+    bar = tqdm(weights.items(), desc="loading", unit="tensor", delay=2, leave=False)
+    model.load_state_dict({name: tensor.to(device, dtype) for name, tensor in bar}, assign=True)
+    stored = model.language_model.embed_tokens.weight.dtype
+    model.compute_dtype = dtype or (torch.float32 if device.type == "cpu" else stored)
+    return model.requires_grad_(False).eval(), tokenizer
+
+
+def save_weights(model: LLaDAV, folder: str | Path):
+    """Write the weights to `folder/model.safetensors` under the released names, all of it or, on failure, nothing."""
+    target = Path(folder) / "model.safetensors"
+    unfinished = target.with_suffix(".unfinished")
+    save_file({released_name(name): tensor.contiguous() for name, tensor in model.state_dict().items()},
+              unfinished, metadata={"format": "pt"})
+    os.replace(unfinished, target)
+
+
+def pick_device(device: str | torch.device | None = None) -> torch.device:
+    """The device to use; None takes CUDA, else MPS, else the CPU. Raises `InputError` if a named one is absent."""
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else
+                            "mps" if torch.backends.mps.is_available() else "cpu")
+    device = torch.device(device)
+    present = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
+    if device.type in present and not present[device.type]():
+        raise InputError(f"the device {device.type} was asked for, but this machine or this PyTorch has none; "
+                         "use the CPU instead")
+    return device
+
+
+def open_tensors(folder: Path) -> dict[str, Tensor]:
+    """Every tensor of a checkpoint folder by its name in the file, memory-mapped on the CPU.
+
+    Reads `model.safetensors` or the shards of `model.safetensors.index.json`. Raises `InputError` if neither is
+    there, a file is missing or broken, or the index points outside the folder.
+    """
+    single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    if single.exists():
+        return _open_file(single)
+    if not index.exists():
+        raise InputError(f"{folder} has neither model.safetensors nor model.safetensors.index.json; "
+                         "weights in other formats are not read")
+    weight_map = read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise InputError(f"{index} has no weight_map")
+    for shard in set(map(str, weight_map.values())):
+        if shard in ("", ".", "..") or re.search(r"[/\\:]", shard):
+            raise InputError(f"{index} points outside the folder, to {shard!r}; shards must lie beside it")
+    shards = {shard: _open_file(folder / shard) for shard in sorted(set(map(str, weight_map.values())))}
+    for name, shard in weight_map.items():
+        if name not in shards[str(shard)]:
+            raise InputError(f"{folder / str(shard)} lacks the tensor {name} that {index.name} expects there")
+    return {name: shards[str(shard)][name] for name, shard in weight_map.items()}
+
+
+def _open_file(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise InputError(f"{path} is missing, though the index names it")
+    try:
+        with safe_open(path, "pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}
+    except (SafetensorError, OSError, ValueError, AttributeError) as error:
+        raise InputError(f"{path} is truncated or not a safetensors file: {error}") from None
+
+
+def find_weights(model: LLaDAV, tensors: dict[str, Tensor], folder: Path) -> dict[str, Tensor]:
+    """The tensor for every parameter of `model`, by the parameter's name.
+
+    Raises `InputError`, naming the tensors with both shapes, if some are missing, have another shape or no floating
+    point type, or belong to layers that the config does not have. Says in one line on stderr which were left over.
+    """
+    expected = {name: tuple(parameter.shape) for name, parameter in model.state_dict().items()}
+    found, leftover, problems = {}, [], []
+    for name, tensor in tensors.items():
+        ours = package_name(name)
+        shape = tuple(tensor.shape)
+        if ours not in expected:
+            if _beyond_last_layer(ours, model.config):
+                problems.append(f"{name} {shape} belongs to a layer that the config does not have")
+            else:
+                leftover.append(name)
+        elif shape != expected[ours]:
+            problems.append(f"{name} is {shape} in the file and should be {expected[ours]}")
+        elif tensor.dtype not in (torch.float32, torch.bfloat16, torch.float16):
+            problems.append(f"{name} is stored as {tensor.dtype}, not as float32, bfloat16 or float16")
+        else:
+            found[ours] = tensor
+    if not problems:
+        problems = [f"{released_name(name)} {shape} is missing" for name, shape in expected.items() if name not in found]
+    if problems:
+        raise InputError(f"{folder}: {_shortened(problems, '; ')}")
+    if leftover:
+        print(f"{folder}: {len(leftover)} tensors have no place in the model and are ignored: "
+              f"{_shortened(leftover, ', ')}", file=sys.stderr)
+    return found
+
+
+def package_name(name: str) -> str | None:
+    """The name in this package of a checkpoint's tensor, or None."""
+    for theirs, ours in NAMES:
+        if match := re.match(re.escape(theirs).replace(r"\{i\}", r"(\d+)"), name):
+            return (ours.replace("{i}", match[1]) if "{i}" in ours else ours) + name[match.end():]
+    return None
+
+
+def released_name(name: str) -> str:
+    """The tensor name in a released LLaDA-V checkpoint of a parameter of this package."""
+    theirs, ours = next(row for row in NAMES if name.startswith(row[1]))
+    return theirs + name.removeprefix(ours)
+
+
+def _beyond_last_layer(name: str | None, config: Config) -> bool:
+    """Whether a tensor belongs to a layer that the config does not count. SigLIP's last layer is counted, and
+    dropped: left over, but no mistake."""
+    layer = re.match(r"(language_model|vision_tower)\.layers\.(\d+)\.", name or "")
+    if not layer or (layer[1] == "vision_tower" and config.vision is None):
+        return False
+    counted = config.num_hidden_layers if layer[1] == "language_model" else config.vision.num_hidden_layers
+    return int(layer[2]) >= counted
+
+
+def _shortened(items: list[str], separator: str) -> str:
+    shown = separator.join(items[:4])
+    return shown if len(items) <= 4 else f"{shown}{separator}and {len(items) - 4} more"
