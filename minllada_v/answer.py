@@ -1,0 +1,112 @@
+"""A question in, text out: what the other files do, in the order in which the data flows."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from .chat import BOS, END_HEADER, END_OF_TURN, EOS, MASK, START_HEADER, chat_prompt
+from .errors import InputError
+from .image import Source, read_frames, read_picture
+from .model import LLaDAV, splice
+from .sampler import SamplerConfig, Step, sample
+from .tiles import picture_tiles, video_tiles
+from .tokenizer import Tokenizer
+
+TILES_AT_ONCE = 4  # bounds what a video takes in the vision tower
+
+
+def answer(
+    model: LLaDAV,
+    tokenizer: Tokenizer,
+    prompt: str,
+    images: Sequence[Source] = (),
+    video: str | Path | Sequence[Source] | None = None,
+    history: Sequence[tuple[str, str]] = (),
+    system: str | None = None,
+    sampler: SamplerConfig = SamplerConfig(),
+) -> str:
+    """Answer `prompt` about `images` (paths or PIL images) or a `video` (see `image.read_frames`).
+
+    `history` holds earlier turns as (question, answer); `system` replaces the released system text. `<image>` in the
+    prompt is the place of a picture or of the video; without any, they go in front. Raises `InputError` for whatever
+    is wrong with the question, the pictures or the settings.
+    """
+    features = look(model, images, video)
+    ids = read_question(tokenizer, prompt, features, history, system)
+    steps = denoise_answer(model, tokenizer, ids, features, sampler)
+    *_, last = tqdm(steps, total=sampler.total_steps, desc="denoising", unit="step", delay=2, leave=False)
+    return answer_text(tokenizer, last)
+
+
+@torch.no_grad()
+def look(
+    model: LLaDAV, images: Sequence[Source] = (), video: str | Path | Sequence[Source] | None = None
+) -> list[Tensor]:
+    """The features of each picture, or of the one video, as the language model reads them: (length, width) each."""
+    if images and video is not None:
+        raise InputError("give either pictures or a video, not both")
+    if not images and video is None:
+        return []
+    if model.config.vision is None:
+        raise InputError("this checkpoint is a text-only LLaDA: it cannot look at pictures")
+    if video is not None:
+        seen = [video_tiles(read_frames(video), model.config.vision.image_size)]
+    else:
+        seen = picture_tiles([read_picture(image) for image in images], model.config)
+    features = []
+    with tqdm(total=sum(len(tiles.pixel_values) for tiles in seen), desc="looking", unit="tile", delay=2,
+              leave=False) as bar:
+        for tiles in seen:
+            projected = []
+            for some in tiles.pixel_values.split(TILES_AT_ONCE):
+                projected.append(model.project(some))
+                bar.update(len(some))
+            features.append(model.merge(torch.cat(projected), tiles))
+    return features
+
+
+def read_question(
+    tokenizer: Tokenizer,
+    prompt: str,
+    features: Sequence[Tensor] = (),
+    history: Sequence[tuple[str, str]] = (),
+    system: str | None = None,
+) -> Tensor:
+    """The prompt's token ids (length,), with -200 at every position where a row of `features` belongs."""
+    input_ids = torch.tensor(chat_prompt(tokenizer, prompt, len(features), history, system))
+    return input_ids[splice(input_ids, [len(rows) for rows in features])]
+
+
+def denoise_answer(
+    model: LLaDAV, tokenizer: Tokenizer, ids: Tensor, features: Sequence[Tensor], sampler: SamplerConfig
+) -> Iterator[Step]:
+    """Sample an answer to the prompt `ids` (see `read_question`), step by step.
+
+    Raises `InputError` if prompt and answer together are longer than the model was made for.
+    """
+    suffix = tokenizer.encode(sampler.suffix)
+    stops = [[tokenizer.token_id(END_OF_TURN)],
+             *(tokenizer.encode(stop, special_tokens=True) for stop in sampler.stop)]
+    forbidden = [tokenizer.token_id(token) for token in (EOS, BOS, START_HEADER, END_HEADER)]
+    length = len(ids) + sampler.gen_length + len(suffix)
+    if length > model.config.max_length:
+        raise InputError(f"prompt and answer are {length} tokens long, and the model reads at most "
+                         f"{model.config.max_length}; ask for fewer tokens, show fewer pictures or shorten the text")
+    rows = torch.cat([torch.empty(0, model.config.hidden_size), *features])
+    rows = rows.to(model.device, model.compute_dtype)
+
+    @torch.no_grad()
+    def denoise(canvas: Tensor, positions: Tensor) -> Tensor:
+        logits = model.logits(canvas.to(model.device), rows, positions.to(model.device))
+        return logits.cpu() if logits.device.type == "mps" else logits  # MPS has no float64
+
+    generator = torch.Generator("cpu" if model.device.type == "mps" else model.device).manual_seed(sampler.seed)
+    return sample(denoise, ids, sampler, tokenizer.token_id(MASK), forbidden, stops, suffix, generator)
+
+
+def answer_text(tokenizer: Tokenizer, step: Step) -> str:
+    """The text of the answer at the last step, without special tokens and outer white space."""
+    return tokenizer.decode(step.answer.tolist(), skip_special_tokens=True).strip()
