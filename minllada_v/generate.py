@@ -1,0 +1,174 @@
+"""The main job's command line: `python -m minllada_v.generate --weights DIR --image FILE --prompt TEXT`.
+
+The answer, and nothing else, goes to stdout. Exit code 2 says that something given was wrong, 1 that the run failed.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from .answer import answer_text, denoise_answer, look, read_question
+from .checkpoint import load_pretrained, pick_device
+from .chat import MASK
+from .errors import InputError
+from .image import read_frames
+from .model import LLaDAV
+from .sampler import SamplerConfig, Step
+from .tokenizer import Tokenizer
+from .watch import Watch
+
+DTYPES = {"auto": None, "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+EXAMPLES = """examples:
+  python -m minllada_v.generate --weights DIR --image cat.png --prompt "What is this?" --watch
+  python -m minllada_v.generate --weights DIR --video frames/ --prompt - --json < question.txt
+  python -m minllada_v.generate --weights DIR --image a.png --image b.png --chat --gen-length 32
+"""
+
+
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The options of the command line. Exits with code 2 where they make no sense."""
+    parser = argparse.ArgumentParser(
+        prog="python -m minllada_v.generate",
+        usage="%(prog)s --weights DIR [--image FILE]... --prompt TEXT [options]",
+        description="Answer a question about pictures by masked diffusion.",
+        epilog=EXAMPLES,
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=26, width=96),
+    )
+    option = parser.add_argument
+    option("--weights", metavar="DIR", required=True, help="checkpoint folder with config.json and safetensors files")
+    option("--image", metavar="FILE", action="append", default=[], help="a picture; repeat it for several")
+    option("--video", metavar="PATH", help="a folder of frames, or an animated GIF or WebP")
+    option("--frames", metavar="N", type=int, default=32, help="frames to look at, evenly spaced (default 32)")
+    option("--prompt", metavar="TEXT", help="the question; - reads it from standard input")
+    option("--chat", action="store_true", help="a conversation: each line of input is a turn, the pictures stay")
+    option("--system", metavar="TEXT", help="system text in place of the released one")
+    option("--gen-length", metavar="N", type=int, default=128, help="[MASK] tokens to start from (default 128)")
+    option("--steps", metavar="N", type=int, help="denoising steps (default: one a token)")
+    option("--block-length", metavar="N", type=int, help="finish blocks of N tokens in order (default: one block)")
+    option("--temperature", metavar="T", type=float, default=0.0, help="0, the default, takes the likeliest token")
+    option("--cfg-scale", metavar="W", type=float, default=0.0, help="classifier-free guidance (default 0: off)")
+    option("--remasking", choices=("low_confidence", "random"), default="low_confidence", metavar="HOW",
+           help="keep the tokens of highest confidence, or random ones: low_confidence|random")
+    option("--stop", metavar="TEXT", action="append", default=[], help="end the answer before TEXT; repeatable")
+    option("--suffix", metavar="TEXT", default="", help="text that the answer must lead up to")
+    option("--seed", metavar="N", type=int, default=0, help="for temperature and random remasking (default 0)")
+    option("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", metavar="D", help="auto|cpu|cuda|mps")
+    option("--dtype", choices=tuple(DTYPES), default="auto", metavar="T",
+           help="auto|float32|bfloat16|float16; auto keeps the stored type")
+    option("--watch", action="store_true", help="show the answer filling in, redrawn in place on a terminal")
+    option("--json", action="store_true", help="print one JSON object: text, tokens, steps, time and memory")
+    arguments = parser.parse_args(argv)
+    if arguments.chat and (arguments.json or arguments.prompt is not None):
+        parser.error("--chat reads its turns from standard input; leave out --prompt and --json")
+    if not arguments.chat and arguments.prompt is None:
+        parser.error("give a --prompt, or start a conversation with --chat")
+    return arguments
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    arguments = parse_arguments(argv)
+    try:
+        run(arguments)
+        return 0
+    except InputError as error:
+        return _complain(error, 2)
+    except KeyboardInterrupt:
+        return _complain("interrupted", 130)
+    except (MemoryError, torch.OutOfMemoryError, OSError) as error:
+        return _complain(f"failed: {error or type(error).__name__}", 1)
+
+
+def run(arguments: argparse.Namespace):
+    """Load the model, look at the pictures once, answer. Raises `InputError`."""
+    sampler = SamplerConfig(
+        arguments.gen_length, arguments.steps, arguments.block_length, arguments.temperature, arguments.cfg_scale,
+        arguments.remasking, tuple(arguments.stop), arguments.suffix, arguments.seed,
+    )
+    prompt = sys.stdin.read() if arguments.prompt == "-" else arguments.prompt
+    device = pick_device(None if arguments.device == "auto" else arguments.device)
+    video = read_frames(arguments.video, arguments.frames) if arguments.video else None
+    model, tokenizer = load_pretrained(arguments.weights, device, DTYPES[arguments.dtype])
+    start = time.perf_counter()
+    features = look(model, arguments.image, video)
+    if arguments.chat:
+        chat(model, tokenizer, features, arguments, sampler)
+        return
+    ids = read_question(tokenizer, prompt, features, system=arguments.system)
+    steps = list(shown(denoise_answer(model, tokenizer, ids, features, sampler), tokenizer, sampler, arguments.watch))
+    text = answer_text(tokenizer, steps[-1])
+    if arguments.json:
+        text = json.dumps({
+            "text": text,
+            "tokens": steps[-1].answer.tolist(),
+            "steps": len(steps),
+            "forward_passes": steps[-1].forward_passes,
+            "prompt_length": len(ids),
+            "seconds": round(time.perf_counter() - start, 3),
+            "peak_memory_bytes": peak_memory(device),
+        })
+    print(text, flush=True)
+
+
+def chat(
+    model: LLaDAV, tokenizer: Tokenizer, features: list[Tensor], arguments: argparse.Namespace, sampler: SamplerConfig
+):
+    """Answer each line of standard input, remembering the turns before. A turn that cannot be answered is reported
+    and forgotten."""
+    history: list[tuple[str, str]] = []
+    while True:
+        print("> ", end="", file=sys.stderr, flush=True)
+        line = sys.stdin.readline()
+        if not line:
+            return
+        if not line.strip():
+            continue
+        try:
+            ids = read_question(tokenizer, line, features, history, arguments.system)
+            steps = denoise_answer(model, tokenizer, ids, features, sampler)
+            *_, last = shown(steps, tokenizer, sampler, arguments.watch)
+        except InputError as error:
+            _complain(error, 2)
+            continue
+        text = answer_text(tokenizer, last)
+        history.append((line, text))
+        print(text, flush=True)
+
+
+def shown(steps: Iterator[Step], tokenizer: Tokenizer, sampler: SamplerConfig, watch: bool) -> Iterator[Step]:
+    """Pass the steps on while stderr shows a progress bar or, with `watch`, the answer filling in."""
+    if not (watch and sys.stderr.isatty()):
+        yield from tqdm(steps, total=sampler.total_steps, desc="denoising", unit="step")
+        return
+    with Watch(tokenizer, tokenizer.token_id(MASK)) as screen:
+        for step in steps:
+            screen.draw(step)
+            yield step
+
+
+def peak_memory(device: torch.device) -> int | None:
+    """Most bytes in use until now: on the GPU where there is one, else of the process. None where unknown."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        import resource  # not on Windows
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _complain(problem: object, code: int) -> int:
+    print(f"minllada_v: {' '.join(str(problem).split())}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
