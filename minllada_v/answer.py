@@ -95,8 +95,7 @@ def denoise_answer(
     if length > model.config.max_length:
         raise InputError(f"prompt and answer are {length} tokens long, and the model reads at most "
                          f"{model.config.max_length}; ask for fewer tokens, show fewer pictures or shorten the text")
-    rows = torch.cat([torch.empty(0, model.config.hidden_size), *features])
-    rows = rows.to(model.device, model.compute_dtype)
+    rows = torch.cat(list(features) or [torch.empty(0, model.config.hidden_size)]).to(model.device)
 
     @torch.no_grad()
     def denoise(canvas: Tensor, positions: Tensor) -> Tensor:

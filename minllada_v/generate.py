@@ -26,9 +26,9 @@ from .watch import Watch
 DTYPES = {"auto": None, "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 EXAMPLES = """examples:
-  python -m minllada_v.generate --weights DIR --image cat.png --prompt "What is this?" --watch
-  python -m minllada_v.generate --weights DIR --video frames/ --prompt - --json < question.txt
-  python -m minllada_v.generate --weights DIR --image a.png --image b.png --chat --gen-length 32
+  python -m minllada_v.generate --weights DIR --image a.png --prompt Hi --watch
+  python -m minllada_v.generate --weights DIR --video frames/ --prompt - < file
+  python -m minllada_v.generate --weights DIR --image a.png --image b.png --chat
 """
 
 
@@ -36,34 +36,35 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """The options of the command line. Exits with code 2 where they make no sense."""
     parser = argparse.ArgumentParser(
         prog="python -m minllada_v.generate",
-        usage="%(prog)s --weights DIR [--image FILE]... --prompt TEXT [options]",
+        usage="%(prog)s --weights DIR [--image FILE] --prompt TEXT",
         description="Answer a question about pictures by masked diffusion.",
         epilog=EXAMPLES,
-        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=26, width=96),
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=80),
     )
     option = parser.add_argument
-    option("--weights", metavar="DIR", required=True, help="checkpoint folder with config.json and safetensors files")
+    option("--weights", metavar="DIR", required=True, help="folder with config.json and safetensors files")
     option("--image", metavar="FILE", action="append", default=[], help="a picture; repeat it for several")
     option("--video", metavar="PATH", help="a folder of frames, or an animated GIF or WebP")
-    option("--frames", metavar="N", type=int, default=32, help="frames to look at, evenly spaced (default 32)")
+    option("--frames", metavar="N", type=int, default=32, help="frames to look at, evenly spaced (32)")
     option("--prompt", metavar="TEXT", help="the question; - reads it from standard input")
-    option("--chat", action="store_true", help="a conversation: each line of input is a turn, the pictures stay")
+    option("--chat", action="store_true", help="a conversation: each input line is a turn")
     option("--system", metavar="TEXT", help="system text in place of the released one")
-    option("--gen-length", metavar="N", type=int, default=128, help="[MASK] tokens to start from (default 128)")
-    option("--steps", metavar="N", type=int, help="denoising steps (default: one a token)")
-    option("--block-length", metavar="N", type=int, help="finish blocks of N tokens in order (default: one block)")
-    option("--temperature", metavar="T", type=float, default=0.0, help="0, the default, takes the likeliest token")
-    option("--cfg-scale", metavar="W", type=float, default=0.0, help="classifier-free guidance (default 0: off)")
-    option("--remasking", choices=("low_confidence", "random"), default="low_confidence", metavar="HOW",
-           help="keep the tokens of highest confidence, or random ones: low_confidence|random")
+    option("--gen-length", metavar="N", type=int, default=128, help="[MASK] tokens to start from (128)")
+    option("--steps", metavar="N", type=int, help="denoising steps (one for each token)")
+    option("--block-length", metavar="N", type=int, help="finish blocks of N tokens in order (one block)")
+    option("--temperature", metavar="T", type=float, default=0.0, help="0 takes the likeliest token (0)")
+    option("--cfg-scale", metavar="W", type=float, default=0.0, help="classifier-free guidance; 0 is off (0)")
+    option("--remasking", metavar="HOW", choices=("low_confidence", "random"), default="low_confidence",
+           help="tokens to keep: low_confidence (default) or random")
     option("--stop", metavar="TEXT", action="append", default=[], help="end the answer before TEXT; repeatable")
     option("--suffix", metavar="TEXT", default="", help="text that the answer must lead up to")
-    option("--seed", metavar="N", type=int, default=0, help="for temperature and random remasking (default 0)")
-    option("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", metavar="D", help="auto|cpu|cuda|mps")
-    option("--dtype", choices=tuple(DTYPES), default="auto", metavar="T",
-           help="auto|float32|bfloat16|float16; auto keeps the stored type")
-    option("--watch", action="store_true", help="show the answer filling in, redrawn in place on a terminal")
-    option("--json", action="store_true", help="print one JSON object: text, tokens, steps, time and memory")
+    option("--seed", metavar="N", type=int, default=0, help="for temperature and random remasking (0)")
+    option("--device", metavar="DEVICE", choices=("auto", "cpu", "cuda", "mps"), default="auto",
+           help="auto, cpu, cuda or mps")
+    option("--dtype", metavar="TYPE", choices=tuple(DTYPES), default="auto",
+           help="auto (as stored), float32, bfloat16 or float16")
+    option("--watch", action="store_true", help="show the answer filling in, on a terminal")
+    option("--json", action="store_true", help="print text, tokens, steps, time, memory as JSON")
     arguments = parser.parse_args(argv)
     if arguments.chat and (arguments.json or arguments.prompt is not None):
         parser.error("--chat reads its turns from standard input; leave out --prompt and --json")
@@ -124,7 +125,8 @@ def chat(
     and forgotten."""
     history: list[tuple[str, str]] = []
     while True:
-        print("> ", end="", file=sys.stderr, flush=True)
+        if sys.stdin.isatty():
+            print("> ", end="", file=sys.stderr, flush=True)
         line = sys.stdin.readline()
         if not line:
             return

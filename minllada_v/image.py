@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageSequence
+from PIL import Image, ImageSequence, UnidentifiedImageError
 
 from .errors import InputError
 
@@ -95,6 +95,8 @@ def _to_rgb(picture: Image.Image, name: str | Path) -> Image.Image:
 
 
 def _unreadable(name: str | Path, error: Exception) -> InputError:
+    if isinstance(error, UnidentifiedImageError):
+        return InputError(f"{name} is not a picture, or of a kind that Pillow cannot read")
     if isinstance(error, OSError) and error.strerror:
         return InputError(f"{name} cannot be read: {error.strerror}")
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -53,7 +53,7 @@ def shrink(feature_map: Tensor, places: int) -> Tensor:
     times = math.sqrt(height * width / places)
     if times <= 1.1:
         return feature_map
-    size = (int(height // times), int(width // times))
+    size = (max(1, int(height // times)), max(1, int(width // times)))
     return F.interpolate(feature_map[None], size, mode="bilinear", align_corners=False)[0]
 
 

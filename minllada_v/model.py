@@ -51,7 +51,7 @@ class LLaDAV(nn.Module):
         """`inputs_embeds` (batch, length, width) of spliced `ids` (batch, length): a token's embedding or, where the
         id is -200, the next row of `features` (rows, width)."""
         inputs_embeds = self.language_model.embed_tokens(ids.clamp(min=0)).to(self.compute_dtype)
-        return inputs_embeds.masked_scatter((ids == IMAGE_ID)[..., None], features)
+        return inputs_embeds.masked_scatter((ids == IMAGE_ID)[..., None], features.to(self.compute_dtype))
 
     def logits(self, ids: Tensor, features: Tensor, positions: Tensor) -> Tensor:
         """Logits (places, vocabulary) at `positions` (places,) of one spliced sequence `ids` (length,)."""
