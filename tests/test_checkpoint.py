@@ -1,0 +1,294 @@
+"""A checkpoint folder to a model: every released tensor has its place, and every mistake its line."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from golden_data import CASES, CHECKPOINT, golden_model
+from safetensors.torch import load_file, save_file
+
+from minllada_v import InputError, LLaDAV, SamplerConfig, answer, load_pretrained
+from minllada_v.checkpoint import NAMES, open_tensors, package_name, released_name, save_weights
+from minllada_v.config import LLADA_8B_KEYS, Config, VisionConfig, read_config
+
+GOLDEN_CONFIG = json.loads((CHECKPOINT / "config.json").read_text())
+RELEASED_CONFIG = {  # section 2 of the description; it says nothing of the vision tower
+    "hidden_size": 4096, "intermediate_size": 12288, "num_hidden_layers": 32, "num_attention_heads": 32,
+    "num_key_value_heads": 32, "rms_norm_eps": 1e-5, "rope_theta": 500000.0, "max_position_embeddings": 16384,
+    "vocab_size": 126464, "image_aspect_ratio": "anyres_max_4", "image_grid_pinpoints": "(1x1),...,(6x6)",
+    "mm_patch_merge_type": "spatial_unpad", "mm_projector_type": "mlp2x_gelu", "mm_hidden_size": 1152,
+    "mm_spatial_pool_mode": "bilinear", "mm_newline_position": "grid", "tokenizer_model_max_length": 8192,
+    "mm_vision_select_layer": -2, "some_key_of_the_future": [1, 2],
+}
+
+
+def released_tensors() -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor of the released 8B checkpoint, spelled out from section 2."""
+    tensors = {"model.embed_tokens.weight": (126464, 4096), "lm_head.weight": (126464, 4096),
+               "model.norm.weight": (4096,), "model.image_newline": (4096,),
+               "model.mm_projector.0.weight": (4096, 1152), "model.mm_projector.0.bias": (4096,),
+               "model.mm_projector.2.weight": (4096, 4096), "model.mm_projector.2.bias": (4096,)}
+    for i in range(32):
+        layer = f"model.layers.{i}"
+        tensors |= {f"{layer}.self_attn.{name}_proj.weight": (4096, 4096) for name in "qkvo"}
+        tensors |= {f"{layer}.mlp.{name}_proj.weight": (12288, 4096) for name in ("gate", "up")}
+        tensors |= {f"{layer}.mlp.down_proj.weight": (4096, 12288), f"{layer}.input_layernorm.weight": (4096,),
+                    f"{layer}.post_attention_layernorm.weight": (4096,)}
+    tower = "model.vision_tower.vision_tower.vision_model"
+    tensors |= {f"{tower}.embeddings.patch_embedding.weight": (1152, 3, 14, 14),
+                f"{tower}.embeddings.patch_embedding.bias": (1152,),
+                f"{tower}.embeddings.position_embedding.weight": (729, 1152),
+                f"{tower}.post_layernorm.weight": (1152,), f"{tower}.post_layernorm.bias": (1152,)}
+    for i in range(26):
+        layer = f"{tower}.encoder.layers.{i}"
+        for name, shape in [("layer_norm1", (1152,)), ("layer_norm2", (1152,)), ("mlp.fc1", (4304, 1152)),
+                            ("mlp.fc2", (1152, 4304)), *((f"self_attn.{part}", (1152, 1152)) for part in
+                                                         ("q_proj", "k_proj", "v_proj", "out_proj"))]:
+            tensors |= {f"{layer}.{name}.weight": shape, f"{layer}.{name}.bias": shape[:1]}
+    return tensors
+
+
+def test_the_full_size_model_has_exactly_the_released_tensors(tmp_path):
+    """Built on the meta device, without memory, from the released config: same names, same shapes, none missing."""
+    (tmp_path / "config.json").write_text(json.dumps(RELEASED_CONFIG))
+    with torch.device("meta"):
+        model = LLaDAV(read_config(tmp_path / "config.json"))
+    ours = {released_name(name): tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    assert ours == released_tensors()
+    assert all(package_name(released_name(name)) == name for name in model.state_dict())
+
+
+def test_the_released_config_is_read(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(RELEASED_CONFIG))
+    config = read_config(tmp_path / "config.json")
+    assert config.vision == VisionConfig(1152, 4304, 27, 16, 14, 384, 1e-6)
+    assert config.grids == tuple((a, b) for a in range(1, 7) for b in range(1, 7))
+    assert (config.anyres_max, config.newline_position, config.max_length) == (4, "grid", 8192)
+
+
+def test_grids_can_be_listed(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(RELEASED_CONFIG | {"image_grid_pinpoints": [[384, 768], [768, 384]]}))
+    assert read_config(tmp_path / "config.json").grids == ((1, 2), (2, 1))
+
+
+def golden_copy(folder: Path) -> Path:
+    shutil.copytree(CHECKPOINT, folder, dirs_exist_ok=True)
+    return folder
+
+
+def golden_tensors() -> dict[str, torch.Tensor]:
+    return load_file(CHECKPOINT / "model-00001-of-00002.safetensors") | load_file(
+        CHECKPOINT / "model-00002-of-00002.safetensors")
+
+
+def single_file(folder: Path, tensors: dict[str, torch.Tensor], **config) -> Path:
+    """The golden checkpoint with other tensors in one file, and other values in its config."""
+    folder.mkdir(exist_ok=True)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(CHECKPOINT / name, folder)
+    (folder / "config.json").write_text(json.dumps(GOLDEN_CONFIG | config))
+    save_file(tensors, folder / "model.safetensors")
+    return folder
+
+
+def test_one_file_equals_shards_and_what_we_write_we_read(tmp_path):
+    model, _ = golden_model()
+    single_file(tmp_path, golden_tensors())
+    for _ in range(2):
+        again, _ = load_pretrained(tmp_path, device="cpu")
+        assert all(tensor.equal(again.state_dict()[name]) for name, tensor in model.state_dict().items())
+        save_weights(again, tmp_path)
+        assert {name: tensor.shape for name, tensor in open_tensors(tmp_path).items()} == {
+            name: tensor.shape for name, tensor in golden_tensors().items()}
+        assert not list(tmp_path.glob("*.unfinished"))
+
+
+def test_the_text_only_8b_names_load_and_give_the_golden_answer(tmp_path):
+    """The language model's tensors under LLaDA-8B's names, with its config keys, answer the text-only golden case."""
+    in_8b = {}
+    for name, tensor in golden_tensors().items():
+        ours = package_name(name)
+        rows = [(theirs, here) for theirs, here in NAMES if theirs.startswith("model.transformer.")]
+        for theirs, here in rows:
+            if match := re.match(re.escape(here).replace(r"\{i\}", r"(\d+)"), ours):
+                in_8b[theirs.replace("{i}", match[1] if "{i}" in here else "") + ours[match.end():]] = tensor
+    assert len(in_8b) == 3 + 2 * 9
+    single_file(tmp_path, in_8b)
+    back = {new: old for old, new in LLADA_8B_KEYS.items()}
+    language = {back.get(key, key): value for key, value in GOLDEN_CONFIG.items()
+                if not key.startswith("mm_") and key not in ("vision_config", "tokenizer_model_max_length")}
+    (tmp_path / "config.json").write_text(json.dumps(language))
+    model, tokenizer = load_pretrained(tmp_path, device="cpu")
+    case = CASES["generate_text_only"]
+    sampler = SamplerConfig(case["gen_length"], case["steps"], case["block_length"])
+    expected = tokenizer.decode(case["output"], skip_special_tokens=True).strip()
+    assert answer(model, tokenizer, "What is 1+1?", sampler=sampler) == expected
+    with pytest.raises(InputError, match="text-only"):
+        answer(model, tokenizer, "What is it?", [Path(__file__)])
+
+
+def test_weights_keep_their_stored_type_on_a_cpu(tmp_path):
+    """bfloat16 weights stay bfloat16 and give, in float32 arithmetic, what float32 copies of them give."""
+    single_file(tmp_path, {name: tensor.bfloat16() for name, tensor in golden_tensors().items()})
+    stored, tokenizer = load_pretrained(tmp_path, device="cpu")
+    converted, _ = load_pretrained(tmp_path, device="cpu", dtype=torch.float32)
+    assert {tensor.dtype for tensor in stored.state_dict().values()} == {torch.bfloat16}
+    assert {tensor.dtype for tensor in converted.state_dict().values()} == {torch.float32}
+    ids, positions, none = torch.arange(20), torch.arange(5, 9), torch.empty(0, 32)
+    assert stored.compute_dtype == torch.float32
+    torch.testing.assert_close(stored.logits(ids, none, positions), converted.logits(ids, none, positions))
+    pixel_values = torch.randn(1, 3, 56, 56)
+    torch.testing.assert_close(stored.project(pixel_values), converted.project(pixel_values))
+    native, _ = load_pretrained(tmp_path, device="cpu", dtype=torch.bfloat16)
+    assert native.logits(ids, none, positions).dtype == torch.bfloat16
+
+
+def test_tensors_without_a_place_get_one_line(tmp_path, capsys):
+    """A pooling head, SigLIP's dropped last layer and rotary buffers are said to be ignored, in one line."""
+    tower = "model.vision_tower.vision_tower.vision_model"
+    extra = {f"{tower}.head.probe": torch.zeros(1), f"{tower}.encoder.layers.3.mlp.fc1.bias": torch.zeros(1),
+             "model.layers.0.self_attn.rotary_emb.inv_freq": torch.zeros(4)}
+    load_pretrained(single_file(tmp_path, golden_tensors() | extra), device="cpu")
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and "3 tensors have no place" in lines[0] and "head.probe" in lines[0]
+
+
+def rename(old: str, new: str):
+    tensors = golden_tensors()
+    return {new if name == old else name: tensor for name, tensor in tensors.items()}
+
+
+Q_PROJ = "model.layers.1.self_attn.q_proj.weight"
+
+
+@pytest.mark.parametrize(
+    "tensors, says",
+    [
+        (lambda: rename(Q_PROJ, "x"), rf"{Q_PROJ} \(32, 32\) is missing"),
+        (lambda: golden_tensors() | {Q_PROJ: torch.zeros(32, 31)}, rf"{Q_PROJ} is \(32, 31\).* should be \(32, 32\)"),
+        (lambda: golden_tensors() | {"model.layers.2.mlp.up_proj.weight": torch.zeros(64, 32)},
+         r"model.layers.2.mlp.up_proj.weight \(64, 32\) belongs to a layer that the config does not have"),
+        (lambda: golden_tensors() | {Q_PROJ: torch.zeros(32, 32, dtype=torch.int8)}, "stored as torch.int8"),
+        (lambda: {"model.norm.weight": torch.zeros(32)}, "is missing.* and 70 more|is missing.*more"),
+    ],
+    ids=["missing", "shape", "layers", "type", "most missing"],
+)
+def test_tensors_that_do_not_fit_are_named_with_their_shapes(tensors, says, tmp_path):
+    with pytest.raises(InputError, match=says):
+        load_pretrained(single_file(tmp_path, tensors()), device="cpu")
+
+
+def test_a_config_of_another_size_names_both_shapes(tmp_path):
+    single_file(tmp_path, golden_tensors(), vocab_size=641)
+    with pytest.raises(InputError, match=r"\(640, 32\) in the file and should be \(641, 32\)"):
+        load_pretrained(tmp_path, device="cpu")
+
+
+@pytest.mark.parametrize(
+    "change, says",
+    [
+        (lambda folder: (folder / "model-00002-of-00002.safetensors").unlink(), "00002-of-00002.safetensors is missing"),
+        (lambda folder: (folder / "config.json").unlink(), "config.json is missing"),
+        (lambda folder: (folder / "tokenizer.json").unlink(), "tokenizer.json is missing"),
+        (lambda folder: (folder / "config.json").write_text("{"), "config.json is not valid JSON"),
+        (lambda folder: (folder / "config.json").write_text("[]"), "must hold a JSON object"),
+        (lambda folder: (folder / "config.json").write_bytes(b"\xff\xfe"), "not valid JSON"),
+        (lambda folder: (folder / "model.safetensors.index.json").unlink(), "neither model.safetensors nor"),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b""), "truncated or not a safetensors"),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b"\x80\x02pickle" * 99), "not a safetensors"),
+        (lambda folder: truncate(folder / "model-00001-of-00002.safetensors"), "00001-of-00002.*truncated"),
+        (lambda folder: point_index(folder, "../other.safetensors"), "points outside the folder"),
+        (lambda folder: point_index(folder, "/etc/passwd"), "points outside the folder"),
+        (lambda folder: point_index(folder, ".."), "points outside the folder"),
+        (lambda folder: point_index(folder, "model-00002-of-00002.safetensors"), "lacks the tensor lm_head.weight"),
+        (lambda folder: (folder / "model.safetensors.index.json").write_text("{}"), "no weight_map"),
+    ],
+)
+def test_broken_folders_are_named(change, says, tmp_path):
+    change(golden_copy(tmp_path))
+    with pytest.raises(InputError, match=says):
+        load_pretrained(tmp_path, device="cpu")
+
+
+def truncate(file: Path):
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def point_index(folder: Path, shard: str):
+    index = json.loads((folder / "model.safetensors.index.json").read_text())
+    index["weight_map"]["lm_head.weight"] = shard
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(InputError, match="nowhere is not a folder"):
+        load_pretrained(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    "key, value, says",
+    [
+        ("hidden_size", None, "hidden_size is missing"),
+        ("hidden_size", -4, "hidden_size must be a whole number above 0"),
+        ("hidden_size", True, "hidden_size must be a whole number above 0"),
+        ("hidden_size", 30, "cannot be cut into 4 attention heads"),
+        ("hidden_size", 36, "cannot be cut into 4 attention heads of even width"),
+        ("num_key_value_heads", 3, "must be a multiple of num_key_value_heads"),
+        ("rms_norm_eps", 0, "rms_norm_eps must be a number above 0"),
+        ("rms_norm_eps", float("nan"), "rms_norm_eps must be a number above 0"),
+        ("rope_theta", "big", "rope_theta must be a number above 0"),
+        ("vocab_size", 6.5, "vocab_size must be a whole number"),
+        ("rope_scaling", {"type": "linear"}, "rope_scaling is .* only None is supported"),
+        ("hidden_act", "gelu", "hidden_act is 'gelu'"),
+        ("tie_word_embeddings", True, "tie_word_embeddings is True"),
+        ("mm_projector_type", "linear", "mm_projector_type is 'linear'"),
+        ("mm_projector_type", None, "mm_projector_type"),
+        ("mm_newline_position", "nowhere", "mm_newline_position is 'nowhere'"),
+        ("image_aspect_ratio", "pad", "only 'anyres_max_N' is supported"),
+        ("image_grid_pinpoints", "6x6", "image_grid_pinpoints must be"),
+        ("image_grid_pinpoints", [[100, 56]], "multiples of the tile size 56"),
+        ("image_grid_pinpoints", [], "image_grid_pinpoints must be"),
+        ("mm_hidden_size", 25, "mm_hidden_size is 25, but the vision tower is 24 wide"),
+        ("vision_config", 5, "vision_config must be an object"),
+        ("vision_config", {"hidden_size": 24, "num_attention_heads": 2, "num_hidden_layers": 1}, "must be at least 2"),
+        ("vision_config", {"hidden_act": "relu"}, "vision_config.hidden_act is 'relu'"),
+    ],
+)
+def test_nonsensical_config_values_are_named(key, value, says, tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(GOLDEN_CONFIG | {key: value}))
+    with pytest.raises(InputError, match=f"config.json: .*{says}"):
+        read_config(tmp_path / "config.json")
+
+
+MEASURE = """
+import re, sys
+from minllada_v import load_pretrained
+peak = lambda: int(re.search(r"VmHWM:\\s*(\\d+) kB", open("/proc/self/status").read())[1]) * 1024
+before = peak()
+model, _ = load_pretrained(sys.argv[1], device="cpu")
+total = sum(float(tensor.flatten()[::512].sum()) for tensor in model.state_dict().values())  # touch every page
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc")
+def test_loading_never_holds_the_weights_twice(tmp_path):
+    """A 210 MB checkpoint adds at most 150 MB more than itself to the process, where a second copy would add 210 and
+    random weights first 420.
+    (`bench_loading.py` measures a checkpoint of 4 GB.)"""
+    config = Config(512, 1536, 8, 8, 8, 76_000, 1e-5, 5e5, 8192)
+    model = LLaDAV(config).bfloat16()
+    shutil.copy(CHECKPOINT / "tokenizer.json", tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({
+        "hidden_size": 512, "intermediate_size": 1536, "num_hidden_layers": 8, "num_attention_heads": 8,
+        "vocab_size": 76_000, "rms_norm_eps": 1e-5, "rope_theta": 5e5, "max_position_embeddings": 8192}))
+    save_weights(model, tmp_path)
+    size = (tmp_path / "model.safetensors").stat().st_size
+    assert size > 200e6
+    added = int(subprocess.run([sys.executable, "-c", MEASURE, tmp_path], capture_output=True, check=True).stdout)
+    assert size * 0.9 < added < size + 150e6

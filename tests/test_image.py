@@ -1,0 +1,210 @@
+"""Files to pictures to tiles: the released tiles, for pictures of any size and mode."""
+
+import io
+import struct
+import tempfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from golden_data import CASES, CLOSE, TENSORS, golden_model, picture, video_frames
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from minllada_v import InputError
+from minllada_v.image import evenly_spaced, read_frames, read_picture
+from minllada_v.tiles import anyres_tiles, choose_grid, fit_on_canvas, picture_tiles, square_tile, video_tiles
+
+CONFIG = golden_model()[0].config
+TILE = CONFIG.vision.image_size
+sizes = st.tuples(st.integers(1, 300), st.integers(1, 300)) | st.sampled_from([(1, 1), (5000, 50), (50, 5000), (1, 3000)])
+
+
+@pytest.mark.parametrize("case", CASES["grid"], ids=lambda case: "x".join(map(str, case["size"])))
+def test_golden_grids(case):
+    assert list(choose_grid(tuple(case["size"]), CONFIG.grids, TILE)) == case["grid"]
+
+
+@pytest.mark.parametrize("index", range(7))
+def test_golden_tiles(index):
+    tiles = anyres_tiles(picture(index), CONFIG)
+    assert tiles.size == tuple(CASES["images"][index]["size"])
+    assert len(tiles.pixel_values) == CASES["images"][index]["tiles"]
+    if (expected := TENSORS.get(f"image/{index}/pixel_values")) is not None:
+        torch.testing.assert_close(tiles.pixel_values, expected, **CLOSE)
+    else:
+        std, mean = torch.std_mean(tiles.pixel_values, dim=(2, 3))
+        torch.testing.assert_close(torch.stack([mean, std], -1), TENSORS[f"image/{index}/pixel_mean_std"], **CLOSE)
+
+
+def test_golden_tiles_of_two_pictures():
+    tiles = picture_tiles([picture(index) for index in CASES["multi"]["images"]], CONFIG)
+    torch.testing.assert_close(torch.cat([one.pixel_values for one in tiles]), TENSORS["multi/pixel_values"], **CLOSE)
+
+
+def test_golden_tiles_of_a_video():
+    tiles = video_tiles(video_frames(), TILE)
+    torch.testing.assert_close(tiles.pixel_values, TENSORS["video/pixel_values"], **CLOSE)
+
+
+def literal_grid(size, grids, tile):
+    """Try every candidate in order and keep the best so far, as the released code does."""
+    best, most, least = None, 0, float("inf")
+    for columns, rows in grids:
+        width, height = columns * tile, rows * tile
+        scale = min(width / size[0], height / size[1])
+        effective = min(int(size[0] * scale) * int(size[1] * scale), size[0] * size[1])
+        wasted = width * height - effective
+        if effective > most or (effective == most and wasted < least):
+            best, most, least = (columns, rows), effective, wasted
+    return best
+
+
+@settings(deadline=None)
+@given(sizes | st.tuples(st.integers(1, 10_000), st.integers(1, 10_000)))
+def test_the_grid_is_the_literal_choice(size):
+    """max() with a key picks what the released loop picks, ties included."""
+    assert choose_grid(size, CONFIG.grids, TILE) == literal_grid(size, CONFIG.grids, TILE)
+
+
+@settings(deadline=None, max_examples=40)
+@given(sizes, st.sampled_from(["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I;16", "I", "F"]), st.integers(0, 99))
+def test_any_picture_gives_finite_tiles_of_the_right_count(size, mode, seed):
+    """Every size from 1 x 1 to 5000 x 50 and every mode: one base tile and the grid, all finite and in [-1, 1]."""
+    noise = np.random.default_rng(seed).integers(0, 256, (size[1], size[0]), dtype=np.uint8)
+    source = Image.fromarray(noise).convert("I").convert(mode) if mode == "I;16" else Image.fromarray(noise).convert(mode)
+    tiles = anyres_tiles(read_picture(source), CONFIG)
+    columns, rows = choose_grid(size, CONFIG.grids, TILE)
+    assert tiles.pixel_values.shape == (1 + columns * rows, 3, TILE, TILE)
+    assert tiles.pixel_values.isfinite().all() and tiles.pixel_values.abs().max() <= 1
+
+
+@settings(deadline=None, max_examples=40)
+@given(sizes)
+def test_fitting_keeps_the_shape_and_touches_two_borders(size):
+    """A white picture on the black canvas spans it in one direction and is centred in the other."""
+    canvas_size = tuple(side * TILE for side in choose_grid(size, CONFIG.grids, TILE))
+    canvas = np.asarray(fit_on_canvas(Image.new("RGB", size, (255, 255, 255)), canvas_size))[..., 0]
+    columns, rows = np.flatnonzero(canvas.any(0)), np.flatnonzero(canvas.any(1))
+    for filled, side in ((columns, canvas_size[0]), (rows, canvas_size[1])):
+        before, after = filled[0], side - 1 - filled[-1]
+        assert 0 <= after - before <= 1  # half the rest in front, rounded down
+    assert len(columns) == canvas_size[0] or len(rows) == canvas_size[1]
+    scale = min(canvas_size[0] / size[0], canvas_size[1] / size[1])
+    assert abs(len(columns) - size[0] * scale) <= 1 and abs(len(rows) - size[1] * scale) <= 1
+
+
+def test_float_rounding_of_the_scale_counts():
+    """150 · 1.12 is 168.00000000000003 in floating point, so the released code makes it 169 rows."""
+    canvas = np.asarray(fit_on_canvas(Image.new("RGB", (200, 150), (255, 255, 255)), (224, 224)))
+    assert canvas.any((1, 2)).sum() == 169
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(1, 200), st.integers(1, 200))
+def test_a_square_tile_is_padded_with_grey(width, height):
+    """Of several pictures each is centred in a mid-grey square: white in the middle, grey (127) beside it."""
+    values = square_tile(Image.new("RGB", (width, height), (255, 255, 255)), TILE).pixel_values
+    assert values.shape == (1, 3, TILE, TILE)
+    if max(width, height) >= 4 * min(width, height) >= 4:
+        corner = values[0, :, 0, 0]
+        torch.testing.assert_close(corner, torch.full((3,), 127 / 255 * 2 - 1))
+    if width == height:
+        assert (values == 1).all()
+
+
+def test_sixteen_bits_keep_their_brightness(tmp_path):
+    """A 16-bit grey of 40,000 is 156 of 255, not clipped to white."""
+    Image.fromarray(np.full((4, 4), 40_000, np.uint16)).save(tmp_path / "deep.png")
+    assert read_picture(tmp_path / "deep.png").getpixel((0, 0)) == (156, 156, 156)
+
+
+def save_animation(path, count):
+    frames = [Image.new("RGB", (12, 8), (index * 8, 0, 0)) for index in range(count)]
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=20, lossless=True)
+
+
+@pytest.mark.parametrize("name", ["moving.gif", "moving.webp"])
+def test_frames_of_an_animation(name, tmp_path):
+    save_animation(tmp_path / name, 20)
+    frames = read_frames(tmp_path / name, 5)
+    assert [frame.getpixel((0, 0))[0] // 8 for frame in frames] == evenly_spaced(20, 5) == [0, 4, 9, 14, 19]
+    assert read_picture(tmp_path / name).getpixel((0, 0)) == (0, 0, 0)  # as a picture: the first frame
+
+
+def test_frames_of_a_folder_are_in_number_order(tmp_path):
+    for index in (10, 9, 1, 2):
+        Image.new("RGB", (5, 5), (index, 0, 0)).save(tmp_path / f"frame{index}.png")
+    (tmp_path / "notes.txt").write_text("not a frame")
+    assert [frame.getpixel((0, 0))[0] for frame in read_frames(tmp_path)] == [1, 2, 9, 10]
+
+
+@given(st.integers(1, 500), st.integers(1, 64))
+def test_frames_are_evenly_spaced(total, count):
+    """The first and the last frame are in, the gaps differ by at most one, and few frames are all taken."""
+    chosen = evenly_spaced(total, count)
+    gaps = np.diff(chosen)
+    assert len(chosen) == min(total, count) and chosen[0] == 0
+    if len(chosen) > 1:
+        assert chosen[-1] == total - 1 and gaps.min() >= 1 and gaps.max() - gaps.min() <= 1
+
+
+def huge_png() -> bytes:
+    """A valid header that promises 60,000 x 60,000 pixels."""
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)), (b"IDAT", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in chunks
+    )
+
+
+def png(picture=None) -> bytes:
+    stream = io.BytesIO()
+    (picture or Image.effect_noise((64, 64), 50)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content, says",
+    [
+        (b"", "is not a picture"),
+        (b"hello, I am text", "is not a picture"),
+        (png()[:400], "cannot be read as a picture"),
+        (huge_png(), "unpacks to more than"),
+        (None, "does not exist"),
+    ],
+    ids=["empty", "text", "truncated", "bomb", "missing"],
+)
+def test_unreadable_pictures_are_named(content, says, tmp_path):
+    file = tmp_path / "picture.png"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(InputError, match=f"picture.png.*{says}"):
+        read_picture(file)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 10**6), st.integers(0, 255))
+def test_a_damaged_file_is_a_picture_or_an_input_error(place, byte):
+    """Whatever one wrong byte does to a PNG, Pillow's own exceptions never come out."""
+    content = bytearray(png(Image.linear_gradient("L").resize((20, 20))))
+    content[place % len(content)] = byte
+    with tempfile.TemporaryDirectory() as folder:
+        (file := Path(folder) / "damaged.png").write_bytes(content)
+        try:
+            assert read_picture(file).mode == "RGB"
+        except InputError as error:
+            assert "damaged.png" in str(error)
+
+
+@pytest.mark.parametrize("make, says", [
+    (lambda folder: folder, "holds no pictures"),
+    (lambda folder: folder / "nothing.gif", "does not exist"),
+    (lambda folder: save_animation(folder / "still.gif", 1) or folder / "still.gif", "single picture"),
+    (lambda folder: [], "at least one frame"),
+])
+def test_broken_videos_are_named(make, says, tmp_path):
+    with pytest.raises(InputError, match=says):
+        read_frames(make(tmp_path))

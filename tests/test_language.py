@@ -1,0 +1,155 @@
+"""The bidirectional transformer: the released logits, and what bidirectional means."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from golden_data import CASES, CLOSE, TENSORS, golden_model, picture
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from literal import literal_attention
+
+from minllada_v.answer import look, read_question
+from minllada_v.chat import training_example
+from minllada_v.config import Config
+from minllada_v.language import LanguageModel, dialogue_causal_mask, rotary_angles, rotate
+from minllada_v.layers import ROWS, LayerNorm, Linear, RMSNorm
+from minllada_v.model import splice
+
+MODEL, TOKENIZER = golden_model()
+SMALL = Config(hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+               vocab_size=50, rms_norm_eps=1e-5, rope_theta=500000.0, max_length=64)
+seeds = st.integers(0, 2**32)
+
+
+def random_model(seed: int, config: Config = SMALL) -> LanguageModel:
+    model = LanguageModel(config).requires_grad_(False).double()
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in model.parameters():
+        parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.3)
+    return model
+
+
+def random_embeds(seed: int, length: int) -> torch.Tensor:
+    return torch.randn(1, length, 16, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("index", range(7))
+def test_golden_logits(index):
+    features = look(MODEL, [picture(CASES["prompts"][index]["image"])])
+    ids = read_question(TOKENIZER, "Describe the image in detail.", features)
+    last = torch.arange(len(ids) - 8, len(ids))
+    logits = MODEL.logits(ids, torch.cat(features), last)
+    torch.testing.assert_close(logits, TENSORS[f"prompt/{index}/last_logits"], **CLOSE)
+    hidden_states = MODEL.language_model(MODEL.embed(ids[None], torch.cat(features)))[0]
+    torch.testing.assert_close(hidden_states.norm(dim=-1), TENSORS[f"prompt/{index}/hidden_norms"], **CLOSE)
+
+
+def test_golden_logits_of_two_pictures():
+    features = look(MODEL, [picture(index) for index in CASES["multi"]["images"]])
+    ids = read_question(TOKENIZER, "What is the difference?", features)
+    logits = MODEL.logits(ids, torch.cat(features), torch.arange(len(ids) - 4, len(ids)))
+    torch.testing.assert_close(logits, TENSORS["multi/last_logits"], **CLOSE)
+
+
+def test_golden_dialogue_causal_logits():
+    """Sample 1, nothing masked; the features of the picture belong to the turn they stand in."""
+    case = CASES["dialogue"]
+    input_ids, _, turn_ids = training_example(TOKENIZER, CASES["samples"][case["sample"]]["conversations"])
+    features = torch.cat(look(MODEL, [picture(case["image"])]))
+    source = splice(torch.tensor(input_ids), [len(features)])
+    embeds = MODEL.embed(torch.tensor(input_ids)[source][None], features)
+    mask = dialogue_causal_mask(torch.tensor(turn_ids)[source][None])
+    logits = MODEL.language_model.lm_head(MODEL.language_model(embeds, mask))[0]
+    torch.testing.assert_close(logits[:4], TENSORS["dialogue/first_logits"], **CLOSE)
+    torch.testing.assert_close(logits[-4:], TENSORS["dialogue/last_logits"], **CLOSE)
+
+
+@settings(deadline=None, max_examples=20)
+@given(seeds, st.integers(1, 7), st.sampled_from([1, 2, 4]), st.booleans())
+def test_attention_is_the_literal_softmax(seed, length, key_value_heads, masked):
+    """Grouped-query attention equals a loop over heads and queries, with and without a mask."""
+    layer = random_model(seed, replace(SMALL, num_key_value_heads=key_value_heads)).layers[0].self_attn
+    x = random_embeds(seed, length)
+    cos, sin = (angle.double() for angle in rotary_angles(length, 4, 100.0, x.device))
+    mask = torch.rand(length, length, generator=torch.Generator().manual_seed(seed)) < 0.5
+    mask |= torch.eye(length, dtype=torch.bool)
+    out = layer(x, cos, sin, mask[None, None] if masked else None, slice(None))
+    q, k, v = ((x[0] @ projection.weight.T).view(length, -1, 4).transpose(0, 1)
+               for projection in (layer.q_proj, layer.k_proj, layer.v_proj))
+    expected = literal_attention(rotate(q, cos, sin), rotate(k, cos, sin), v, mask if masked else None)
+    torch.testing.assert_close(out[0], expected.transpose(0, 1).flatten(1) @ layer.o_proj.weight.T)
+
+
+@settings(deadline=None, max_examples=20)
+@given(seeds, st.integers(1, 9))
+def test_asking_for_some_positions_gives_what_all_would(seed, length):
+    """Restricting the last layer to the asked positions changes nothing there, in any order, with repeats."""
+    model, embeds = random_model(seed), random_embeds(seed, length)
+    generator = torch.Generator().manual_seed(seed)
+    positions = torch.randint(0, length, (5,), generator=generator)
+    mask = dialogue_causal_mask(torch.randint(0, 3, (1, length), generator=generator))
+    for attention_mask in (None, mask):
+        everything = model(embeds, attention_mask)
+        torch.testing.assert_close(model(embeds, attention_mask, positions), everything[:, positions])
+
+
+@settings(deadline=None, max_examples=20)
+@given(seeds, st.integers(2, 8), st.data())
+def test_every_position_sees_every_other(seed, length, data):
+    """Bidirectional: changing any one input changes the output everywhere, before it too."""
+    model, embeds = random_model(seed), random_embeds(seed, length)
+    changed = embeds.clone()
+    changed[0, data.draw(st.integers(0, length - 1))] += 1
+    assert ((model(embeds) - model(changed)).abs().sum(-1) > 0).all()
+
+
+@settings(deadline=None, max_examples=20)
+@given(seeds, st.lists(st.integers(0, 3), min_size=2, max_size=8))
+def test_a_turn_never_sees_a_later_one(seed, turns):
+    """Dialogue-causal: changing the inputs of the last turn leaves all earlier turns as they were."""
+    turn_ids = torch.tensor([sorted(turns)])
+    model, embeds = random_model(seed), random_embeds(seed, len(turns))
+    changed = embeds.clone()
+    last = turn_ids[0] == turn_ids.max()
+    changed[0, last] += 1
+    mask = dialogue_causal_mask(turn_ids)
+    before, after = model(embeds, mask)[0], model(changed, mask)[0]
+    assert before[~last].equal(after[~last]) and not before[last].equal(after[last])
+
+
+@settings(deadline=None, max_examples=25)
+@given(seeds, st.integers(0, 20), st.integers(0, 20), st.integers(0, 20))
+def test_rotary_products_depend_on_the_distance_only(seed, first, second, shift):
+    """⟨rotate(q, i), rotate(k, j)⟩ = ⟨rotate(q, i + s), rotate(k, j + s)⟩, and lengths never change."""
+    q, k = torch.randn(2, 8, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    cos, sin = (angle.double() for angle in rotary_angles(41, 8, 500000.0, q.device))
+    at = lambda x, place: rotate(x, cos[place], sin[place])  # noqa: E731
+    here, there = at(q, first) @ at(k, second), at(q, first + shift) @ at(k, second + shift)
+    torch.testing.assert_close(here, there, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(at(q, first).norm(), q.norm(), rtol=1e-6, atol=1e-6)
+
+
+@settings(deadline=None, max_examples=20)
+@given(seeds, st.sampled_from([1, 5, ROWS + 3]))
+def test_stored_bfloat16_computes_as_if_converted(seed, width):
+    """Weights kept in bfloat16 give, for float32 input, what float32 copies of them give."""
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(2, 16, generator=generator)
+    for layer in (Linear(16, width), Linear(16, width, bias=False), LayerNorm(16), RMSNorm(16)):
+        with torch.no_grad():
+            for parameter in layer.parameters():
+                parameter.copy_(torch.randn(parameter.shape, generator=generator))
+            stored = layer.bfloat16()
+            out = stored(x)
+            assert out.dtype == torch.float32 and next(stored.parameters()).dtype == torch.bfloat16
+            torch.testing.assert_close(out, layer.float()(x))
+
+
+@settings(deadline=None, max_examples=20)
+@given(seeds)
+def test_rms_statistics_are_float32(seed):
+    """In bfloat16 the mean square is taken in float32 and the result rounded once."""
+    x = torch.randn(3, 512, generator=torch.Generator().manual_seed(seed)).bfloat16() * 100
+    exact = x.float() * torch.rsqrt(x.float().pow(2).mean(-1, keepdim=True) + 1e-5)
+    torch.testing.assert_close(RMSNorm(512, eps=1e-5).bfloat16()(x), exact.bfloat16(), rtol=0.008, atol=0)

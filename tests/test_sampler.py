@@ -1,0 +1,275 @@
+"""The reverse process: the released answers, and what every answer obeys whatever the model says."""
+
+import re
+from dataclasses import replace
+
+import pytest
+import torch
+from golden_data import CASES, golden_model, picture
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from literal import literal_sample
+
+from minllada_v import InputError, SamplerConfig, answer
+from minllada_v.answer import denoise_answer, look, read_question
+from minllada_v.sampler import Step, find_stop, sample, transfer_schedule
+
+VOCABULARY, MASK_ID, FORBIDDEN = 9, 7, (1, 3)
+GOLDEN_CASES = [*CASES["generate"], CASES["generate_text_only"]]
+
+
+def golden_settings(case: dict) -> SamplerConfig:
+    return SamplerConfig(case["gen_length"], case["steps"], case["block_length"], cfg_scale=case.get("cfg_scale", 0.0),
+                         stop=tuple(case.get("stop", ())), suffix=case.get("generation_suffix", ""))
+
+
+@pytest.mark.parametrize("case", GOLDEN_CASES, ids=lambda case: "-".join(map(str, list(case.values())[1:-1]))[-40:])
+def test_golden_answers_token_for_token(case):
+    model, tokenizer = golden_model()
+    pictures = [picture(case["image"])] if "image" in case else []
+    question = "Describe the image in detail." if pictures else "What is 1+1?"
+    features = look(model, pictures)
+    ids = read_question(tokenizer, question, features)
+    *_, last = denoise_answer(model, tokenizer, ids, features, golden_settings(case))
+    assert last.answer.tolist() == case["output"]
+    text = tokenizer.decode(case["output"], skip_special_tokens=True).strip()
+    assert answer(model, tokenizer, question, pictures, sampler=golden_settings(case)) == text
+
+
+@pytest.mark.parametrize("case", CASES["transfer_schedule"], ids=lambda case: f"{case['masked']}-{case['steps']}")
+def test_golden_transfer_schedule(case):
+    assert transfer_schedule(case["masked"], case["steps"]) == case["counts"]
+
+
+@given(st.integers(0, 300), st.integers(1, 300))
+def test_schedule_commits_every_mask_and_falls_by_at_most_one(masked, steps):
+    """The counts sum to the masks, never rise, differ by at most one and are never negative."""
+    counts = transfer_schedule(masked, steps)
+    assert len(counts) == steps and sum(counts) == masked
+    assert counts == sorted(counts, reverse=True) and 0 <= counts[-1] and counts[0] - counts[-1] <= 1
+
+
+class MadeUpDenoiser:
+    """A model without meaning: its logits at a place depend, at random, on the whole canvas and on the place."""
+
+    def __init__(self, seed: int, length: int):
+        generator = torch.Generator().manual_seed(seed)
+        self.mix = torch.randn(length, VOCABULARY, length, generator=generator)
+        self.base = torch.randn(length, VOCABULARY, generator=generator)
+
+    def everywhere(self, canvas: torch.Tensor) -> torch.Tensor:
+        return torch.sin(torch.einsum("lvk,k->lv", self.mix, canvas.float())) * 2 + self.base
+
+    def __call__(self, canvas: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        return self.everywhere(canvas)[positions]
+
+
+@st.composite
+def situations(draw, with_stops: bool = True):
+    """A made-up denoiser, a prompt, and everything that can be set."""
+    block_length, blocks = draw(st.integers(1, 5)), draw(st.integers(1, 3))
+    config = SamplerConfig(
+        gen_length=block_length * blocks,
+        steps=blocks * draw(st.integers(1, 7)),
+        block_length=block_length,
+        temperature=draw(st.sampled_from([0.0, 0.5, 1.0, 2.0])),
+        cfg_scale=draw(st.sampled_from([0.0, 0.5, 2.0])),
+        remasking=draw(st.sampled_from(["low_confidence", "random"])),
+        seed=draw(st.integers(0, 2**32)),
+    )
+    token = st.sampled_from([index for index in range(VOCABULARY) if index not in (MASK_ID, *FORBIDDEN)])
+    prompt = torch.tensor(draw(st.lists(st.integers(0, VOCABULARY - 1), max_size=4)), dtype=torch.long)
+    suffix = draw(st.lists(token, max_size=3))
+    stops = draw(st.lists(st.lists(token, min_size=1, max_size=2), max_size=2)) if with_stops else []
+    denoiser = MadeUpDenoiser(draw(st.integers(0, 2**32)), len(prompt) + config.gen_length + len(suffix))
+    return denoiser, prompt, config, stops, suffix
+
+
+def run(denoiser, prompt, config, stops, suffix) -> list[Step]:
+    generator = torch.Generator().manual_seed(config.seed)
+    return list(sample(denoiser, prompt, config, MASK_ID, FORBIDDEN, stops, suffix, generator))
+
+
+@settings(deadline=None, max_examples=200)
+@given(situations())
+def test_fast_sampler_equals_the_literal_one(situation):
+    """Logits only where asked, stopping early, log-space noise: the same answer as computing everything everywhere."""
+    denoiser, prompt, config, stops, suffix = situation
+    expected = literal_sample(
+        denoiser.everywhere, prompt.tolist(), config.gen_length, config.total_steps, config.block, config.temperature,
+        config.cfg_scale, config.remasking, MASK_ID, FORBIDDEN, stops, suffix,
+        torch.Generator().manual_seed(config.seed),
+    )
+    assert run(*situation)[-1].answer.tolist() == expected
+
+
+@settings(deadline=None)
+@given(situations())
+def test_every_place_is_committed_once_and_never_changed(situation):
+    """A step changes the canvas exactly at its committed places, each of them a [MASK] before; prompt and suffix
+    never change; without a stop no place is left."""
+    _, prompt, config, stops, suffix = situation
+    before = torch.cat([prompt, torch.full((config.gen_length,), MASK_ID), torch.tensor(suffix, dtype=torch.long)])
+    for step in run(*situation):
+        changed = (step.canvas != before).nonzero().flatten()
+        assert changed.tolist() == sorted(step.committed.tolist())
+        assert (before[step.committed] == MASK_ID).all()
+        assert ((len(prompt) <= step.committed) & (step.committed < len(prompt) + config.gen_length)).all()
+        before = step.canvas
+    if not stops:
+        assert MASK_ID not in before[len(prompt) : len(prompt) + config.gen_length]
+
+
+@settings(deadline=None)
+@given(situations(with_stops=False))
+def test_each_step_commits_what_the_schedule_says(situation):
+    """Exactly the scheduled number a step, block after block."""
+    config = situation[2]
+    scheduled = [count for count in transfer_schedule(config.block, config.total_steps // config.blocks) if count]
+    assert [len(step.committed) for step in run(*situation)] == scheduled * config.blocks
+
+
+@settings(deadline=None)
+@given(situations())
+def test_blocks_finish_left_to_right(situation):
+    """No place of a block is filled while an earlier block has a [MASK]."""
+    _, prompt, config, _, _ = situation
+    before = 0
+    for step in run(*situation):
+        block = {(place - len(prompt)) // config.block for place in step.committed.tolist()}
+        assert len(block) == 1 and min(block) >= before
+        before = min(block)
+        assert MASK_ID not in step.canvas[len(prompt) : len(prompt) + before * config.block]
+
+
+@settings(deadline=None)
+@given(situations())
+def test_the_most_confident_candidates_are_committed(situation):
+    """Nothing that is left open was more confident than anything that was committed; confidences are probabilities."""
+    for step in run(*situation):
+        kept = torch.isin(step.candidates, step.committed)
+        assert (0 <= step.confidence).all() and (step.confidence <= 1).all()
+        assert (~kept).sum() == 0 or step.confidence[kept].min() >= step.confidence[~kept].max()
+
+
+@settings(deadline=None)
+@given(situations())
+def test_forbidden_tokens_never_appear(situation):
+    """Neither the forbidden ids nor [MASK] are ever committed, whatever their logits are."""
+    for step in run(*situation):
+        assert not set(step.canvas[step.committed].tolist()) & {MASK_ID, *FORBIDDEN}
+
+
+@settings(deadline=None)
+@given(situations())
+def test_nothing_from_a_stop_on_is_returned(situation):
+    """The answer, without the suffix, holds no stop and no [MASK]; it is the response up to the first stop."""
+    _, prompt, config, stops, suffix = situation
+    last = run(*situation)[-1]
+    answered = last.answer.tolist()[: len(last.answer) - len(suffix)]
+    response = last.canvas[len(prompt) : len(prompt) + config.gen_length].tolist()
+    assert last.answer.tolist()[len(answered):] == suffix
+    assert answered == response[: find_stop(response, stops)] and MASK_ID not in answered
+    assert find_stop(answered, stops) == len(answered)
+
+
+@settings(deadline=None)
+@given(situations())
+def test_equal_seeds_give_equal_answers(situation):
+    """The generator is the only source of chance."""
+    assert run(*situation)[-1].answer.equal(run(*situation)[-1].answer)
+
+
+@settings(deadline=None)
+@given(situations(), st.integers(0, 2**32))
+def test_temperature_zero_ignores_the_seed(situation, seed):
+    """With temperature 0 and low-confidence remasking no chance is left."""
+    denoiser, prompt, config, stops, suffix = situation
+    calm = replace(config, temperature=0.0, remasking="low_confidence")
+    first = run(denoiser, prompt, calm, stops, suffix)[-1].answer
+    assert first.equal(run(denoiser, prompt, replace(calm, seed=seed), stops, suffix)[-1].answer)
+
+
+@settings(deadline=None)
+@given(situations(with_stops=False))
+def test_one_step_is_the_one_shot_argmax(situation):
+    """With a single step every place takes the likeliest allowed token given the empty canvas."""
+    denoiser, prompt, config, _, suffix = situation
+    once = SamplerConfig(gen_length=config.gen_length, steps=1)
+    canvas = torch.cat([prompt, torch.full((config.gen_length,), MASK_ID), torch.tensor(suffix, dtype=torch.long)])
+    logits = denoiser.everywhere(canvas)
+    logits[:, [MASK_ID, *FORBIDDEN]] = -torch.inf
+    expected = logits.argmax(-1)[len(prompt) : len(prompt) + config.gen_length].tolist()
+    assert run(denoiser, prompt, once, [], suffix)[-1].answer.tolist() == expected + suffix
+
+
+@settings(deadline=None)
+@given(situations())
+def test_forward_passes_are_counted(situation):
+    """One pass a step, two with guidance, and each asks only for the places that could be filled."""
+    denoiser, prompt, config, stops, suffix = situation
+    asked = []
+
+    def counting(canvas, positions):
+        asked.append(positions.tolist())
+        return denoiser(canvas, positions)
+
+    steps = run(counting, prompt, config, stops, suffix)
+    passes = 2 if config.cfg_scale > 0 else 1
+    assert steps[-1].forward_passes == len(asked) == passes * len(steps)
+    assert asked == [step.candidates.tolist() for step in steps for _ in range(passes)]
+
+
+@given(st.lists(st.integers(0, 3), max_size=8), st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=3), max_size=3))
+def test_the_earliest_stop_counts(response, stops):
+    """find_stop is the least position at which a stop starts, in full, within the response."""
+    starts = [start for stop in stops for start in range(len(response) - len(stop) + 1)
+              if all(response[start + offset] == token for offset, token in enumerate(stop))]
+    assert find_stop(response, stops) == min(starts, default=len(response))
+
+
+def test_gumbel_max_draws_from_the_softmax():
+    """At temperature 1 tokens come as often as their probabilities say: 4,000 draws within 4 standard deviations."""
+    logits = torch.tensor([0.0, 1.0, 2.0, 5.0])
+    config = SamplerConfig(gen_length=4000, steps=1, temperature=1.0)
+    flat = lambda canvas, positions: logits.expand(len(positions), 4)  # noqa: E731
+    generator = torch.Generator().manual_seed(5)
+    *_, last = sample(flat, torch.tensor([0]), config, mask_id=3, generator=generator)
+    probabilities = torch.cat([logits[:3].softmax(0), torch.zeros(1)])  # [MASK] can't be chosen
+    frequencies = last.answer.bincount(minlength=4) / 4000
+    spread = (probabilities * (1 - probabilities) / 4000).sqrt()
+    assert ((frequencies - probabilities).abs() <= 4 * spread).all()
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("remasking", ["low_confidence", "random"])
+def test_broken_logits_name_the_step(bad, remasking):
+    """NaN or infinite logits end the run with the step at which they appeared, never with a made-up answer."""
+    calls = []
+
+    def breaking(canvas, positions):
+        calls.append(1)
+        return torch.full((len(positions), VOCABULARY), bad if len(calls) == 3 else 0.0)
+
+    config = SamplerConfig(gen_length=5, remasking=remasking)
+    with pytest.raises(InputError, match="step 3 of 5"):
+        list(sample(breaking, torch.tensor([0]), config, MASK_ID, generator=torch.Generator()))
+
+
+@pytest.mark.parametrize(
+    "values, says",
+    [
+        ({"gen_length": 0}, "gen_length must be at least 1"),
+        ({"steps": 0}, "steps must be at least 1"),
+        ({"block_length": -1}, "block_length must be at least 1"),
+        ({"gen_length": 10, "block_length": 4}, "gen_length 10 must be a multiple of block_length 4"),
+        ({"gen_length": 12, "block_length": 4, "steps": 4}, "steps 4 must be a multiple of the number of blocks, 3"),
+        ({"temperature": -1.0}, "temperature must be 0 or more"),
+        ({"cfg_scale": float("nan")}, "cfg_scale must be 0 or more"),
+        ({"remasking": "hottest"}, "remasking must be"),
+        ({"stop": ("",)}, "must not be empty"),
+    ],
+)
+def test_settings_that_do_not_fit_are_named(values, says):
+    with pytest.raises(InputError, match=re.escape(says)):
+        SamplerConfig(**values)
