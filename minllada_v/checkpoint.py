@@ -152,7 +152,8 @@ def find_weights(model: LLaDAV, tensors: dict[str, Tensor], folder: Path) -> dic
         else:
             found[ours] = tensor
     if not problems:
-        problems = [f"{released_name(name)} {shape} is missing" for name, shape in expected.items() if name not in found]
+        problems = [f"{released_name(name)} {shape} is missing"
+                    for name, shape in expected.items() if name not in found]
     if problems:
         raise InputError(f"{folder}: {_shortened(problems, '; ')}")
     if leftover:

@@ -78,87 +78,112 @@ def read_config(path: str | Path) -> Config:
     A config without any vision key (`mm_…`, `vision_config`) is a text-only LLaDA's, and LLaDA-8B's own key names
     are understood. Unknown keys are ignored.
     """
-    path = Path(path)
-    values = read_json(path)
+    values = read_json(Path(path))
     text_only = not any(key.startswith("mm_") or key == "vision_config" for key in values)
     if text_only:
         values = {LLADA_8B_KEYS.get(key, key): value for key, value in values.items() if value is not None}
-
-    def fail(problem: str):
-        raise InputError(f"{path}: {problem}")
-
-    def get(key: str, source: dict = values, default=None):
-        value = source.get(key, default)
-        if value is None:
-            fail(f"{key} is missing")
-        return value
-
-    def integer(key: str, source: dict = values, default: int | None = None) -> int:
-        value = get(key, source, default)
-        if type(value) is not int or value < 1:
-            fail(f"{key} must be a whole number above 0, not {value!r}")
-        return value
-
-    def number(key: str, source: dict = values, default: float | None = None) -> float:
-        value = get(key, source, default)
-        if type(value) not in (int, float) or not 0 < value < math.inf:
-            fail(f"{key} must be a number above 0, not {value!r}")
-        return float(value)
-
-    def heads(width: int, count: int, name: str, even: bool):
-        if width % count or (even and width // count % 2):
-            fail(f"{name} {width} cannot be cut into {count} attention heads" + (" of even width" if even else ""))
-
+    checked = _Checked(values, str(path))
     for key, allowed in SUPPORTED.items():
         if key in values and values[key] not in allowed:
-            choices = " or ".join(repr(choice) for choice in allowed)
-            fail(f"{key} is {values[key]!r}, and only {choices} is supported")
+            choices = " or ".join(map(repr, allowed))
+            checked.fail(f"{key} is {values[key]!r}, and only {choices} is supported")
+    language = _language_sizes(checked)
+    return Config(**language) if text_only else Config(**language, **_vision_settings(checked))
 
-    language = {
-        "hidden_size": integer("hidden_size"),
-        "intermediate_size": integer("intermediate_size"),
-        "num_hidden_layers": integer("num_hidden_layers"),
-        "num_attention_heads": integer("num_attention_heads"),
-        "num_key_value_heads": integer("num_key_value_heads", default=values.get("num_attention_heads")),
-        "vocab_size": integer("vocab_size"),
-        "rms_norm_eps": number("rms_norm_eps"),
-        "rope_theta": number("rope_theta"),
-        "max_length": integer("tokenizer_model_max_length", default=values.get("max_position_embeddings")),
+
+class _Checked:
+    """Takes values out of a JSON object; fails with the file and the key where one is missing or nonsensical."""
+
+    def __init__(self, values: dict, where: str):
+        self.values, self.where = values, where
+
+    def fail(self, problem: str):
+        raise InputError(f"{self.where}: {problem}")
+
+    def get(self, key: str, default=None):
+        value = self.values.get(key, default)
+        return self.fail(f"{key} is missing") if value is None else value
+
+    def integer(self, key: str, default: int | None = None) -> int:
+        value = self.get(key, default)
+        if type(value) is not int or value < 1:
+            self.fail(f"{key} must be a whole number above 0, not {value!r}")
+        return value
+
+    def number(self, key: str, default: float | None = None) -> float:
+        value = self.get(key, default)
+        if type(value) not in (int, float) or not 0 < value < math.inf:
+            self.fail(f"{key} must be a number above 0, not {value!r}")
+        return float(value)
+
+
+def _language_sizes(checked: _Checked) -> dict:
+    width, heads = checked.integer("hidden_size"), checked.integer("num_attention_heads")
+    key_value_heads = checked.integer("num_key_value_heads", default=heads)
+    if width % heads or width // heads % 2:  # rotary embeddings turn pairs
+        checked.fail(f"hidden_size {width} cannot be cut into {heads} attention heads of even width")
+    if heads % key_value_heads:
+        checked.fail(f"num_attention_heads {heads} must be a multiple of num_key_value_heads {key_value_heads}")
+    return {
+        "hidden_size": width,
+        "intermediate_size": checked.integer("intermediate_size"),
+        "num_hidden_layers": checked.integer("num_hidden_layers"),
+        "num_attention_heads": heads,
+        "num_key_value_heads": key_value_heads,
+        "vocab_size": checked.integer("vocab_size"),
+        "rms_norm_eps": checked.number("rms_norm_eps"),
+        "rope_theta": checked.number("rope_theta"),
+        "max_length": checked.integer(
+            "tokenizer_model_max_length", default=checked.values.get("max_position_embeddings")
+        ),
     }
-    heads(language["hidden_size"], language["num_attention_heads"], "hidden_size", even=True)  # rotary halves
-    if language["num_attention_heads"] % language["num_key_value_heads"]:
-        fail("num_attention_heads must be a multiple of num_key_value_heads")
-    if text_only:
-        return Config(**language)
 
+
+def _vision_settings(checked: _Checked) -> dict:
     for key in ("mm_projector_type", "mm_patch_merge_type"):
-        get(key)
-    described = values.get("vision_config") or {}
-    if not isinstance(described, dict):
-        fail("vision_config must be an object")
-    if described.get("hidden_act", "gelu_pytorch_tanh") != "gelu_pytorch_tanh":
-        fail(f"vision_config.hidden_act is {described['hidden_act']!r}, and only 'gelu_pytorch_tanh' is supported")
-    sizes = VisionConfig.__dataclass_fields__
-    vision = VisionConfig(**{
-        key: (number if key == "layer_norm_eps" else integer)(key, described, sizes[key].default) for key in sizes
-    })
-    heads(vision.hidden_size, vision.num_attention_heads, "vision_config.hidden_size", even=False)
-    if vision.num_hidden_layers < 2:
-        fail("vision_config.num_hidden_layers must be at least 2: the last layer is dropped")
-    if vision.patch_size > vision.image_size:
-        fail("vision_config.patch_size must not be larger than image_size")
-    if integer("mm_hidden_size") != vision.hidden_size:
-        fail(f"mm_hidden_size is {values['mm_hidden_size']}, but the vision tower is {vision.hidden_size} wide")
-
-    aspect = re.fullmatch(r"anyres_max_([1-9]\d*)", str(get("image_aspect_ratio")))
-    if not aspect:
-        fail(f"image_aspect_ratio is {values['image_aspect_ratio']!r}, and only 'anyres_max_N' is supported")
-    grids = _grids(get("image_grid_pinpoints"), vision.image_size)
+        checked.get(key)
+    vision = _vision_config(checked.values.get("vision_config"), checked.where)
+    if checked.integer("mm_hidden_size") != vision.hidden_size:
+        checked.fail(f"mm_hidden_size is {checked.values['mm_hidden_size']}, "
+                     f"but the vision tower is {vision.hidden_size} wide")
+    anyres = re.fullmatch(r"anyres_max_([1-9]\d*)", str(checked.get("image_aspect_ratio")))
+    if not anyres:
+        checked.fail(f"image_aspect_ratio is {checked.get('image_aspect_ratio')!r}, "
+                     "and only 'anyres_max_N' is supported")
+    grids = _grids(checked.get("image_grid_pinpoints"), vision.image_size)
     if not grids:
-        fail("image_grid_pinpoints must be '(1x1),...,(6x6)' or a list of [width, height], "
-             f"multiples of the tile size {vision.image_size}, not {values['image_grid_pinpoints']!r}")
-    return Config(**language, vision=vision, grids=grids, anyres_max=int(aspect[1]),
-                  newline_position=values.get("mm_newline_position", "grid"))
+        checked.fail("image_grid_pinpoints must be '(1x1),...,(6x6)' or a list of [width, height], multiples of the "
+                     f"tile size {vision.image_size}, not {checked.get('image_grid_pinpoints')!r}")
+    return {"vision": vision, "grids": grids, "anyres_max": int(anyres[1]),
+            "newline_position": checked.values.get("mm_newline_position", "grid")}
+
+
+def _vision_config(described: dict | None, where: str) -> VisionConfig:
+    """The vision tower as `described` by config.json, where it is, else SigLIP 2 so400m."""
+    if described is None:
+        return VisionConfig()
+    checked = _Checked(described, f"{where}: vision_config")
+    if not isinstance(described, dict):
+        checked.fail(f"it must be an object, not {described!r}")
+    if described.get("hidden_act", "gelu_pytorch_tanh") != "gelu_pytorch_tanh":
+        checked.fail(f"hidden_act is {described['hidden_act']!r}, and only 'gelu_pytorch_tanh' is supported")
+    default = VisionConfig()
+    vision = VisionConfig(
+        hidden_size=checked.integer("hidden_size", default.hidden_size),
+        intermediate_size=checked.integer("intermediate_size", default.intermediate_size),
+        num_hidden_layers=checked.integer("num_hidden_layers", default.num_hidden_layers),
+        num_attention_heads=checked.integer("num_attention_heads", default.num_attention_heads),
+        patch_size=checked.integer("patch_size", default.patch_size),
+        image_size=checked.integer("image_size", default.image_size),
+        layer_norm_eps=checked.number("layer_norm_eps", default.layer_norm_eps),
+    )
+    if vision.hidden_size % vision.num_attention_heads:
+        checked.fail(f"hidden_size {vision.hidden_size} cannot be cut into {vision.num_attention_heads} attention heads")
+    if vision.num_hidden_layers < 2:
+        checked.fail("num_hidden_layers must be at least 2: the last layer is dropped")
+    if vision.patch_size > vision.image_size:
+        checked.fail(f"patch_size {vision.patch_size} is larger than image_size {vision.image_size}")
+    return vision
 
 
 def _grids(pinpoints, tile: int) -> tuple[tuple[int, int], ...]:

@@ -58,7 +58,7 @@ def shrink(feature_map: Tensor, places: int) -> Tensor:
 
 
 def with_newlines(feature_map: Tensor, newline: Tensor) -> Tensor:
-    """(width, height, columns) → (height·(columns + 1), width): the rows one after another, each ended by `newline`."""
+    """(width, rows, columns) → (rows·(columns + 1), width): the rows one after another, each ended by `newline`."""
     ends = newline[:, None, None].expand(-1, feature_map.shape[1], 1)
     return torch.cat([feature_map, ends], dim=2).flatten(1).T
 

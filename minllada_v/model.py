@@ -43,7 +43,8 @@ class LLaDAV(nn.Module):
         return self.mm_projector(self.vision_tower(pixel_values.to(self.device, self.compute_dtype)))
 
     def merge(self, projected: Tensor, tiles: Tiles) -> Tensor:
-        """Projected features of one picture's or video's tiles → (length, width), as the language model reads them."""
+        """Projected features (tiles, patches, width) of one picture or video → (length, width), as the language
+        model reads them."""
         newline = self.image_newline.to(projected.dtype)
         return merge(projected, tiles, newline, self.config.anyres_max, self.config.newline_position)
 

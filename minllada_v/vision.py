@@ -26,7 +26,7 @@ class VisionAttention(nn.Module):
         def split(x: Tensor) -> Tensor:
             return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (tiles, heads, patches, head width)
 
-        q, k, v = split(self.q_proj(hidden_states)), split(self.k_proj(hidden_states)), split(self.v_proj(hidden_states))
+        q, k, v = (split(project(hidden_states)) for project in (self.q_proj, self.k_proj, self.v_proj))
         attended = F.scaled_dot_product_attention(q, k, v)
         return self.out_proj(attended.transpose(1, 2).flatten(2))  # (tiles, patches, width)
 

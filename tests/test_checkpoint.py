@@ -236,7 +236,7 @@ def test_a_missing_folder_is_named(tmp_path):
         ("hidden_size", None, "hidden_size is missing"),
         ("hidden_size", -4, "hidden_size must be a whole number above 0"),
         ("hidden_size", True, "hidden_size must be a whole number above 0"),
-        ("hidden_size", 30, "cannot be cut into 4 attention heads"),
+        ("hidden_size", 30, "hidden_size 30 cannot be cut into 4 attention heads"),
         ("hidden_size", 36, "cannot be cut into 4 attention heads of even width"),
         ("num_key_value_heads", 3, "must be a multiple of num_key_value_heads"),
         ("rms_norm_eps", 0, "rms_norm_eps must be a number above 0"),
@@ -254,9 +254,11 @@ def test_a_missing_folder_is_named(tmp_path):
         ("image_grid_pinpoints", [[100, 56]], "multiples of the tile size 56"),
         ("image_grid_pinpoints", [], "image_grid_pinpoints must be"),
         ("mm_hidden_size", 25, "mm_hidden_size is 25, but the vision tower is 24 wide"),
-        ("vision_config", 5, "vision_config must be an object"),
+        ("vision_config", 5, "vision_config: it must be an object"),
         ("vision_config", {"hidden_size": 24, "num_attention_heads": 2, "num_hidden_layers": 1}, "must be at least 2"),
-        ("vision_config", {"hidden_act": "relu"}, "vision_config.hidden_act is 'relu'"),
+        ("vision_config", {"hidden_size": 25, "num_attention_heads": 2}, "hidden_size 25 cannot be cut into 2"),
+        ("vision_config", {"patch_size": 400}, "patch_size 400 is larger than image_size 384"),
+        ("vision_config", {"hidden_act": "relu"}, "vision_config: hidden_act is 'relu'"),
     ],
 )
 def test_nonsensical_config_values_are_named(key, value, says, tmp_path):
