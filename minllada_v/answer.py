@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
+from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
@@ -46,9 +47,11 @@ def look(
     model: LLaDAV, images: Sequence[Source] = (), video: str | Path | Sequence[Source] | None = None
 ) -> list[Tensor]:
     """The features of each picture, or of the one video, as the language model reads them: (length, width) each."""
-    if images and video is not None:
+    if isinstance(images, (str, Path, Image.Image)):
+        raise InputError("images must be a list of pictures; put a single one into [ ]")
+    if len(images) and video is not None:
         raise InputError("give either pictures or a video, not both")
-    if not images and video is None:
+    if not len(images) and video is None:
         return []
     if model.config.vision is None:
         raise InputError("this checkpoint is a text-only LLaDA: it cannot look at pictures")

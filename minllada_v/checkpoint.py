@@ -62,6 +62,9 @@ def load_pretrained(
     device = pick_device(device)
     config = read_config(folder / "config.json")
     tokenizer = Tokenizer.from_file(folder / "tokenizer.json")
+    if tokenizer.largest_id >= config.vocab_size:
+        raise InputError(f"{folder}: tokenizer.json has the id {tokenizer.largest_id}, and config.json has a vocab_size "
+                         f"of {config.vocab_size}; they belong to different models")
     with torch.device("meta"):  # shapes only, no memory
         model = LLaDAV(config)
     weights = find_weights(model, open_tensors(folder), folder)

@@ -81,6 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except InputError as error:
         return _complain(error, 2)
+    except UnicodeDecodeError as error:
+        return _complain(f"standard input is not UTF-8 text: {error.reason} at byte {error.start}", 2)
     except KeyboardInterrupt:
         return _complain("interrupted", 130)
     except (MemoryError, torch.OutOfMemoryError, OSError) as error:

@@ -71,8 +71,8 @@ def _number_order(file: Path) -> list:
 def _opened(path: str | Path) -> Image.Image:
     if not Path(path).exists():
         raise InputError(f"{path} does not exist")
-    if Path(path).is_dir():
-        raise InputError(f"{path} is a folder, not a picture")
+    if not Path(path).is_file():
+        raise InputError(f"{path} is a folder or a device, not a picture")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -87,8 +87,10 @@ def _to_rgb(picture: Image.Image, name: str | Path) -> Image.Image:
     if 0 in picture.size:
         raise InputError(f"{name} has no pixels: it is {picture.width} x {picture.height}")
     try:
-        if picture.mode.startswith("I"):  # 16 bits a pixel: keep the upper 8, where Pillow would clip to white
-            return Image.fromarray((np.asarray(picture).clip(0, 65535) >> 8).astype(np.uint8)).convert("RGB")
+        if picture.mode.startswith("I"):
+            values = np.asarray(picture).clip(0, 65535)
+            if picture.mode != "I" or values.max() > 255:  # 16 bits a pixel, where Pillow would clip to white
+                return Image.fromarray((values >> 8).astype(np.uint8)).convert("RGB")
         return picture.convert("RGB")
     except Exception as error:
         raise _unreadable(name, error) from None

@@ -43,6 +43,8 @@ class SamplerConfig:
         for name in ("temperature", "cfg_scale"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise InputError(f"{name} must be 0 or more, not {getattr(self, name)}")
+        if not 0 <= self.seed < 2**64:
+            raise InputError(f"seed must be from 0 to 2**64 - 1, not {self.seed}")
         if self.remasking not in ("low_confidence", "random"):
             raise InputError(f"remasking must be low_confidence or random, not {self.remasking!r}")
         if "" in self.stop:

@@ -32,7 +32,8 @@ CHARACTER_TO_BYTE = {character: byte for byte, character in enumerate(BYTE_TO_CH
 class Tokenizer:
     """A byte-level BPE tokenizer.
 
-    `special` maps the content of every added token, such as `<|eot_id|>`, to its id.
+    `special` maps the content of every added token, such as `<|eot_id|>`, to its id. `largest_id` is the largest of
+    all ids; a model may have embeddings beyond it.
     """
 
     def __init__(self, description: dict):
@@ -54,6 +55,9 @@ class Tokenizer:
         self.special: dict[str, int] = {token["content"]: int(token["id"]) for token in added}
         self._skipped = {int(token["id"]) for token in added if token.get("special")}
         self._tokens = {index: token for token, index in (self._ids | self.special).items()}
+        if any(type(index) is not int or index < 0 for index in self._tokens):
+            raise InputError("token ids must be whole numbers from 0 up")
+        self.largest_id = max(self._tokens)
         longest_first = sorted(filter(None, self.special), key=len, reverse=True)
         self._special_pattern = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
 

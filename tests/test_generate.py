@@ -96,6 +96,11 @@ def test_a_seed_makes_chance_repeatable(photo, capsys):
     assert first == again != other
 
 
+def test_undecodable_input_is_named(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"ab\xff"), encoding="utf-8"))
+    assert_one_line(*run(capsys, *SHORT, "--prompt", "-"), "not UTF-8 text: invalid start byte at byte 2")
+
+
 def test_chat_remembers_turns_and_the_picture_stays(photo, capsys, monkeypatch):
     """Two lines give two answers; the second is that of a question with the first turn as its history."""
     monkeypatch.setattr("sys.stdin", io.StringIO("What is it?\n\nAnd <image> <image>?\nWhere is it?\n"))
@@ -148,6 +153,7 @@ BROKEN_WEIGHTS = [
     (edit("config.json", vocab_size=700), "(640, 32) in the file and should be (700, 32)"),
     (edit("config.json", num_hidden_layers=1), "belongs to a layer that the config does not have"),
     (edit("config.json", tokenizer_model_max_length=50), "the model reads at most 50"),
+    (edit("config.json", vocab_size=615), "tokenizer.json has the id 615"),
     (edit("tokenizer.json", normalizer={"type": "Lowercase"}), "Lowercase"),
     (edit("tokenizer.json", added_tokens=[]), "no special token"),
     (damage_norm, "not finite at step 1 of 4"),
@@ -173,7 +179,7 @@ def assert_one_line(code: int, out: str, err: str, says: str):
     [
         (["--weights", "nowhere"], "nowhere is not a folder"),
         (["--image", "missing.png"], "missing.png does not exist"),
-        (["--image", str(GOLDEN)], "is a folder, not a picture"),
+        (["--image", str(GOLDEN)], "is a folder or a device, not a picture"),
         (["--image", str(GOLDEN / "cases.json")], "is not a picture"),
         (["--image", str(PHOTO), "--prompt", "<image> or <image>"], "2 <image>, but 1 pictures"),
         (["--prompt", "<image> what?"], "1 <image>, but 0 pictures"),
@@ -187,6 +193,8 @@ def assert_one_line(code: int, out: str, err: str, says: str):
         (["--gen-length", "9000"], "the model reads at most 8192"),
         (["--temperature", "-1"], "temperature must be 0 or more"),
         (["--temperature", "nan"], "temperature must be 0 or more"),
+        (["--seed", "-1"], "seed must be from 0"),
+        (["--image", "/dev/null"], "is a folder or a device"),
         (["--stop", ""], "stop string must not be empty"),
         (["--prompt", "a\udcff"], "not valid Unicode"),
     ],

@@ -70,16 +70,44 @@ def test_the_grid_is_the_literal_choice(size):
     assert choose_grid(size, CONFIG.grids, TILE) == literal_grid(size, CONFIG.grids, TILE)
 
 
-@settings(deadline=None, max_examples=40)
-@given(sizes, st.sampled_from(["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I;16", "I", "F"]), st.integers(0, 99))
+def in_mode(size: tuple[int, int], mode: str, seed: int) -> Image.Image:
+    """A noisy picture of that mode, saved to a file format that has it and opened again."""
+    noise = Image.fromarray(np.random.default_rng(seed).integers(0, 256, (size[1], size[0]), dtype=np.uint8))
+    stream = io.BytesIO()
+    if mode == "animated":
+        noise.save(stream, "GIF", save_all=True, append_images=[noise.rotate(180)])
+    elif mode == "I;16":
+        Image.fromarray(np.asarray(noise).astype(np.uint16) * 257).save(stream, "PNG")
+    else:
+        noise.convert(mode).save(stream, "TIFF" if mode in ("CMYK", "YCbCr", "I", "F") else "PNG")
+    return Image.open(stream)
+
+
+MODES = ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I;16", "I", "F", "animated"]
+
+
+@settings(deadline=None, max_examples=60)
+@given(sizes, st.sampled_from(MODES), st.integers(0, 99))
 def test_any_picture_gives_finite_tiles_of_the_right_count(size, mode, seed):
     """Every size from 1 x 1 to 5000 x 50 and every mode: one base tile and the grid, all finite and in [-1, 1]."""
-    noise = np.random.default_rng(seed).integers(0, 256, (size[1], size[0]), dtype=np.uint8)
-    source = Image.fromarray(noise).convert("I").convert(mode) if mode == "I;16" else Image.fromarray(noise).convert(mode)
-    tiles = anyres_tiles(read_picture(source), CONFIG)
+    tiles = anyres_tiles(read_picture(in_mode(size, mode, seed)), CONFIG)
     columns, rows = choose_grid(size, CONFIG.grids, TILE)
     assert tiles.pixel_values.shape == (1 + columns * rows, 3, TILE, TILE)
     assert tiles.pixel_values.isfinite().all() and tiles.pixel_values.abs().max() <= 1
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_mode_keeps_the_picture(mode):
+    """Whatever the mode, a bright picture is read brighter than a dark one, pixel for pixel (but for dithering)."""
+    size, grey = (9, 7), np.asarray(in_mode((9, 7), "L", 3)).astype(float)
+    read = np.asarray(read_picture(in_mode(size, mode, 3))).mean(-1)
+    assert read.shape == (7, 9)
+    if mode == "1":
+        assert set(np.unique(read)) <= {0.0, 255.0}
+    elif mode in ("CMYK", "YCbCr", "animated"):
+        assert np.abs(read - grey).max() <= 4
+    else:
+        assert np.abs(read - grey).max() <= 1
 
 
 @settings(deadline=None, max_examples=40)
