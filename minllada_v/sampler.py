@@ -105,6 +105,18 @@ def choose(logits: Tensor, config: SamplerConfig, generator: torch.Generator | N
     return tokens, torch.where(valid, confidence, torch.nan)
 
 
+def guided_logits(denoise: Denoiser, canvas: Tensor, positions: Tensor, prompt_length: int, mask_id: int, w: float):
+    """Classifier-free guidance: u + (w + 1)(c − u), where c are the logits (n, vocabulary) at `positions` and u those
+    with the whole prompt masked. w = 0 is c alone, and needs one pass instead of two."""
+    conditional = denoise(canvas, positions)
+    if w == 0:
+        return conditional
+    unprompted = canvas.clone()
+    unprompted[:prompt_length] = mask_id
+    unconditional = denoise(unprompted, positions)
+    return unconditional + (w + 1) * (conditional - unconditional)
+
+
 def sample(
     denoise: Denoiser,
     prompt: Tensor,
@@ -126,25 +138,18 @@ def sample(
     first, last = len(prompt), len(prompt) + config.gen_length
     end = last  # a stop moves it left: nothing behind it will be read
     banned = sorted({mask_id, *forbidden})
-    step = forward_passes = 0
+    step, passes_a_step = 0, 1 if config.cfg_scale == 0 else 2
     for start in range(first, last, config.block):
         for count in transfer_schedule(config.block, config.total_steps // config.blocks):
             in_block = torch.arange(start, max(start, min(start + config.block, end)))
             candidates = in_block[canvas[in_block] == mask_id]
             if count == 0 or len(candidates) == 0:
                 break
-            logits = denoise(canvas, candidates)
-            forward_passes += 1
-            if config.cfg_scale > 0:
-                unprompted = canvas.clone()
-                unprompted[:first] = mask_id
-                unconditional = denoise(unprompted, candidates)
-                forward_passes += 1
-                logits = unconditional + (config.cfg_scale + 1) * (logits - unconditional)
+            step += 1
+            logits = guided_logits(denoise, canvas, candidates, first, mask_id, config.cfg_scale)
             logits = logits.to(torch.float64, copy=True)
             logits[:, banned] = -torch.inf
             tokens, confidence = (chosen.cpu() for chosen in choose(logits, config, generator))
-            step += 1
             if confidence.isnan().any():
                 raise InputError(f"the model's logits are not finite at step {step} of {config.total_steps}; "
                                  "the weights may be damaged, or need the type float32")
@@ -153,4 +158,4 @@ def sample(
             canvas[committed] = tokens[order]
             end = first + find_stop(canvas[first:last].tolist(), stops)
             answer = torch.cat([canvas[first:end], canvas[last:]])
-            yield Step(canvas.clone(), candidates, confidence, committed, answer, forward_passes)
+            yield Step(canvas.clone(), candidates, confidence, committed, answer, step * passes_a_step)
