@@ -38,7 +38,8 @@ def answer(
     features = look(model, images, video)
     ids = read_question(tokenizer, prompt, features, history, system)
     steps = denoise_answer(model, tokenizer, ids, features, sampler)
-    *_, last = tqdm(steps, total=sampler.total_steps, desc="denoising", unit="step", delay=2, leave=False)
+    total = min(sampler.steps, sampler.gen_length)
+    *_, last = tqdm(steps, total=total, desc="denoising", unit="step", delay=2, leave=False)
     return answer_text(tokenizer, last)
 
 
@@ -93,6 +94,8 @@ def denoise_answer(
     suffix = tokenizer.encode(sampler.suffix)
     stops = [[tokenizer.token_id(END_OF_TURN)],
              *(tokenizer.encode(stop, special_tokens=True) for stop in sampler.stop)]
+    if any(tokenizer.token_id(MASK) in stop for stop in stops):
+        raise InputError(f"a stop must not hold {MASK}: every answer starts from it")
     forbidden = [tokenizer.token_id(token) for token in (EOS, BOS, START_HEADER, END_HEADER)]
     length = len(ids) + sampler.gen_length + len(suffix)
     if length > model.config.max_length:

@@ -38,8 +38,13 @@ def chat_prompt(
 
     `history` holds the earlier turns as (question, answer). Where no user message has an `<image>`, one for each
     picture goes in front of the first. Messages are stripped of outer white space. Raises `InputError` if the number
-    of `<image>` differs from `pictures`.
+    of `<image>` differs from `pictures`, or the texts are none.
     """
+    if not isinstance(question, str):
+        raise InputError(f"the question must be text, not a {type(question).__name__}")
+    for turn in history:
+        if not isinstance(turn, (tuple, list)) or len(turn) != 2 or not all(isinstance(text, str) for text in turn):
+            raise InputError(f"an earlier turn must be a pair of texts, question and answer, not {turn!r}")
     questions = [*(asked for asked, _ in history), question]
     if pictures and not any(IMAGE in asked for asked in questions):
         questions[0] = " ".join([IMAGE] * pictures) + "\n" + questions[0]

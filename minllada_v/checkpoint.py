@@ -15,9 +15,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from .config import Config, read_config
-from .errors import InputError, read_json
+from .errors import InputError, kind_of, read_json
 from .model import LLaDAV
 from .tokenizer import Tokenizer
+
+FLOATS = (torch.float32, torch.bfloat16, torch.float16)  # what weights may be stored as
 
 # (tensor name in the file, name in this package); {i} is the number of a layer. The first ten rows are released
 # LLaDA-V, the others the text-only LLaDA-8B.
@@ -57,14 +59,16 @@ def load_pretrained(
     Raises `InputError` for a folder that is incomplete, broken or not supported; nothing in it is ever executed.
     """
     folder = Path(path)
-    if not folder.is_dir():
+    if dtype not in (None, *FLOATS):
+        raise InputError(f"the type of weights must be one of {', '.join(map(str, FLOATS))} or None, not {dtype!r}")
+    if kind_of(folder) != "folder":
         raise InputError(f"{folder} is not a folder; give the folder with the checkpoint's config.json")
     device = pick_device(device)
     config = read_config(folder / "config.json")
     tokenizer = Tokenizer.from_file(folder / "tokenizer.json")
     if tokenizer.largest_id >= config.vocab_size:
-        raise InputError(f"{folder}: tokenizer.json has the id {tokenizer.largest_id}, and config.json has a vocab_size "
-                         f"of {config.vocab_size}; they belong to different models")
+        raise InputError(f"{folder}: tokenizer.json has the id {tokenizer.largest_id}, and config.json a vocab_size of "
+                         f"{config.vocab_size}; they belong to different models")
     with torch.device("meta"):  # shapes only, no memory
         model = LLaDAV(config)
     weights = find_weights(model, open_tensors(folder), folder)
@@ -89,7 +93,10 @@ def pick_device(device: str | torch.device | None = None) -> torch.device:
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else
                             "mps" if torch.backends.mps.is_available() else "cpu")
-    device = torch.device(device)
+    try:
+        device = torch.device(device)
+    except (RuntimeError, TypeError):
+        raise InputError(f"there is no device {device!r}; use cpu, cuda or mps") from None
     present = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
     if device.type in present and not present[device.type]():
         raise InputError(f"the device {device.type} was asked for, but this machine or this PyTorch has none; "
@@ -110,21 +117,21 @@ def open_tensors(folder: Path) -> dict[str, Tensor]:
         raise InputError(f"{folder} has neither model.safetensors nor model.safetensors.index.json; "
                          "weights in other formats are not read")
     weight_map = read_json(index).get("weight_map")
-    if not isinstance(weight_map, dict) or not weight_map:
-        raise InputError(f"{index} has no weight_map")
-    for shard in set(map(str, weight_map.values())):
+    if not isinstance(weight_map, dict) or not weight_map or not all(isinstance(s, str) for s in weight_map.values()):
+        raise InputError(f"{index} has no weight_map from tensors to files")
+    for shard in set(weight_map.values()):
         if shard in ("", ".", "..") or re.search(r"[/\\:]", shard):
             raise InputError(f"{index} points outside the folder, to {shard!r}; shards must lie beside it")
-    shards = {shard: _open_file(folder / shard) for shard in sorted(set(map(str, weight_map.values())))}
+    shards = {shard: _open_file(folder / shard) for shard in sorted(set(weight_map.values()))}
     for name, shard in weight_map.items():
-        if name not in shards[str(shard)]:
-            raise InputError(f"{folder / str(shard)} lacks the tensor {name} that {index.name} expects there")
-    return {name: shards[str(shard)][name] for name, shard in weight_map.items()}
+        if name not in shards[shard]:
+            raise InputError(f"{folder / shard} lacks the tensor {name} that {index.name} expects there")
+    return {name: shards[shard][name] for name, shard in weight_map.items()}
 
 
 def _open_file(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise InputError(f"{path} is missing, though the index names it")
+    if kind_of(path) != "file":
+        raise InputError(f"{path} is missing, or not a file")
     try:
         with safe_open(path, "pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}
@@ -150,8 +157,10 @@ def find_weights(model: LLaDAV, tensors: dict[str, Tensor], folder: Path) -> dic
                 leftover.append(name)
         elif shape != expected[ours]:
             problems.append(f"{name} is {shape} in the file and should be {expected[ours]}")
-        elif tensor.dtype not in (torch.float32, torch.bfloat16, torch.float16):
-            problems.append(f"{name} is stored as {tensor.dtype}, not as float32, bfloat16 or float16")
+        elif tensor.dtype not in FLOATS:
+            problems.append(f"{name} is stored as {tensor.dtype}, not as one of {', '.join(map(str, FLOATS))}")
+        elif ours in found:
+            problems.append(f"{name} {shape} is there twice, the other time under another model's name")
         else:
             found[ours] = tensor
     if not problems:
@@ -168,7 +177,7 @@ def find_weights(model: LLaDAV, tensors: dict[str, Tensor], folder: Path) -> dic
 def package_name(name: str) -> str | None:
     """The name in this package of a checkpoint's tensor, or None."""
     for theirs, ours in NAMES:
-        if match := re.match(re.escape(theirs).replace(r"\{i\}", r"(\d+)"), name):
+        if match := re.match(re.escape(theirs).replace(r"\{i\}", r"(\d{1,9})"), name):
             return (ours.replace("{i}", match[1]) if "{i}" in ours else ours) + name[match.end():]
     return None
 
@@ -182,7 +191,7 @@ def released_name(name: str) -> str:
 def _beyond_last_layer(name: str | None, config: Config) -> bool:
     """Whether a tensor belongs to a layer that the config does not count. SigLIP's last layer is counted, and
     dropped: left over, but no mistake."""
-    layer = re.match(r"(language_model|vision_tower)\.layers\.(\d+)\.", name or "")
+    layer = re.match(r"(language_model|vision_tower)\.layers\.(\d{1,9})\.", name or "")
     if not layer or (layer[1] == "vision_tower" and config.vision is None):
         return False
     counted = config.num_hidden_layers if layer[1] == "language_model" else config.vision.num_hidden_layers

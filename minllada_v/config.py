@@ -1,6 +1,5 @@
 """What `config.json` says: the sizes of the parts and how pictures are cut up."""
 
-import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +46,8 @@ class Config:
     anyres_max: int = 4  # a merged map is shrunk to about this many tiles' worth of features
     newline_position: str = "grid"  # where a video's features get their newline embeddings
 
+
+MOST_LAYERS, MOST_TILES = 1000, 100  # more is a slip of the pen
 
 # LLaDA-8B, the text-only base model, says the same under other names.
 LLADA_8B_KEYS = {
@@ -101,18 +102,19 @@ class _Checked:
         raise InputError(f"{self.where}: {problem}")
 
     def get(self, key: str, default=None):
-        value = self.values.get(key, default)
+        value = self.values.get(key)
+        value = default if value is None else value
         return self.fail(f"{key} is missing") if value is None else value
 
-    def integer(self, key: str, default: int | None = None) -> int:
+    def integer(self, key: str, default: int | None = None, most: int = 2**24) -> int:
         value = self.get(key, default)
-        if type(value) is not int or value < 1:
-            self.fail(f"{key} must be a whole number above 0, not {value!r}")
+        if type(value) is not int or not 1 <= value <= most:
+            self.fail(f"{key} must be a whole number from 1 to {most}, not {value!r}")
         return value
 
     def number(self, key: str, default: float | None = None) -> float:
         value = self.get(key, default)
-        if type(value) not in (int, float) or not 0 < value < math.inf:
+        if type(value) not in (int, float) or not 0 < value < 1e12:
             self.fail(f"{key} must be a number above 0, not {value!r}")
         return float(value)
 
@@ -127,7 +129,7 @@ def _language_sizes(checked: _Checked) -> dict:
     return {
         "hidden_size": width,
         "intermediate_size": checked.integer("intermediate_size"),
-        "num_hidden_layers": checked.integer("num_hidden_layers"),
+        "num_hidden_layers": checked.integer("num_hidden_layers", most=MOST_LAYERS),
         "num_attention_heads": heads,
         "num_key_value_heads": key_value_heads,
         "vocab_size": checked.integer("vocab_size"),
@@ -146,7 +148,7 @@ def _vision_settings(checked: _Checked) -> dict:
     if checked.integer("mm_hidden_size") != vision.hidden_size:
         checked.fail(f"mm_hidden_size is {checked.values['mm_hidden_size']}, "
                      f"but the vision tower is {vision.hidden_size} wide")
-    anyres = re.fullmatch(r"anyres_max_([1-9]\d*)", str(checked.get("image_aspect_ratio")))
+    anyres = re.fullmatch(r"anyres_max_([1-9]\d{0,2})", str(checked.get("image_aspect_ratio")))
     if not anyres:
         checked.fail(f"image_aspect_ratio is {checked.get('image_aspect_ratio')!r}, "
                      "and only 'anyres_max_N' is supported")
@@ -171,14 +173,15 @@ def _vision_config(described: dict | None, where: str) -> VisionConfig:
     vision = VisionConfig(
         hidden_size=checked.integer("hidden_size", default.hidden_size),
         intermediate_size=checked.integer("intermediate_size", default.intermediate_size),
-        num_hidden_layers=checked.integer("num_hidden_layers", default.num_hidden_layers),
+        num_hidden_layers=checked.integer("num_hidden_layers", default.num_hidden_layers, MOST_LAYERS),
         num_attention_heads=checked.integer("num_attention_heads", default.num_attention_heads),
         patch_size=checked.integer("patch_size", default.patch_size),
-        image_size=checked.integer("image_size", default.image_size),
+        image_size=checked.integer("image_size", default.image_size, most=2**14),
         layer_norm_eps=checked.number("layer_norm_eps", default.layer_norm_eps),
     )
     if vision.hidden_size % vision.num_attention_heads:
-        checked.fail(f"hidden_size {vision.hidden_size} cannot be cut into {vision.num_attention_heads} attention heads")
+        checked.fail(f"hidden_size {vision.hidden_size} cannot be cut into {vision.num_attention_heads} "
+                     "attention heads")
     if vision.num_hidden_layers < 2:
         checked.fail("num_hidden_layers must be at least 2: the last layer is dropped")
     if vision.patch_size > vision.image_size:
@@ -189,10 +192,12 @@ def _vision_config(described: dict | None, where: str) -> VisionConfig:
 def _grids(pinpoints, tile: int) -> tuple[tuple[int, int], ...]:
     """The candidate grids, or () where `pinpoints` makes no sense."""
     if isinstance(pinpoints, str):
-        ends = re.fullmatch(r"\((\d+)x(\d+)\),\.\.\.,\((\d+)x(\d+)\)", pinpoints.replace(" ", ""))
+        ends = re.fullmatch(r"\((\d+)x(\d+)\),\.\.\.,\((\d+)x(\d+)\)", pinpoints.replace(" ", "")[:100])
         if not ends:
             return ()
         a0, b0, a1, b1 = map(int, ends.groups())
+        if max(a1, b1) > MOST_TILES:
+            return ()
         grids = [(a, b) for a in range(a0, a1 + 1) for b in range(b0, b1 + 1)]
     elif isinstance(pinpoints, list):
         sizes = [size for size in pinpoints if isinstance(size, list) and len(size) == 2
@@ -200,4 +205,4 @@ def _grids(pinpoints, tile: int) -> tuple[tuple[int, int], ...]:
         grids = [(width // tile, height // tile) for width, height in sizes] if len(sizes) == len(pinpoints) else []
     else:
         return ()
-    return tuple(grids) if all(a > 0 and b > 0 for a, b in grids) else ()
+    return tuple(grids) if all(0 < a <= MOST_TILES and 0 < b <= MOST_TILES for a, b in grids) else ()

@@ -12,10 +12,20 @@ class InputError(ValueError):
     """
 
 
+def kind_of(path: str | Path) -> str:
+    """What `path` leads to: "file", "folder", "nothing", or "device", which pipes are too. Raises `InputError` where it
+    cannot be followed."""
+    path = Path(path)
+    try:
+        return "file" if path.is_file() else "folder" if path.is_dir() else "device" if path.exists() else "nothing"
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+
+
 def read_json(path: Path) -> dict:
     """The JSON object in the file `path`. Raises `InputError` if there is none."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise InputError(f"{path} is missing; a checkpoint folder needs it") from None
     except OSError as error:

@@ -5,8 +5,10 @@ The answer, and nothing else, goes to stdout. Exit code 2 says that something gi
 
 import argparse
 import json
+import os
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -56,7 +58,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     option("--cfg-scale", metavar="W", type=float, default=0.0, help="classifier-free guidance; 0 is off (0)")
     option("--remasking", metavar="HOW", choices=("low_confidence", "random"), default="low_confidence",
            help="tokens to keep: low_confidence (default) or random")
-    option("--stop", metavar="TEXT", action="append", default=[], help="end the answer before TEXT; repeatable")
+    option("--stop", metavar="TEXT", action="append", default=[], help="end before TEXT, as whole tokens; repeatable")
     option("--suffix", metavar="TEXT", default="", help="text that the answer must lead up to")
     option("--seed", metavar="N", type=int, default=0, help="for temperature and random remasking (0)")
     option("--device", metavar="DEVICE", choices=("auto", "cpu", "cuda", "mps"), default="auto",
@@ -66,6 +68,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     option("--watch", action="store_true", help="show the answer filling in, on a terminal")
     option("--json", action="store_true", help="print text, tokens, steps, time, memory as JSON")
     arguments = parser.parse_args(argv)
+    if "" in (arguments.weights, arguments.video, *arguments.image):
+        parser.error("the name of a file or folder is empty")
     if arguments.chat and (arguments.json or arguments.prompt is not None):
         parser.error("--chat reads its turns from standard input; leave out --prompt and --json")
     if not arguments.chat and arguments.prompt is None:
@@ -75,18 +79,21 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
+    _prepare_streams()
     arguments = parse_arguments(argv)
     try:
         run(arguments)
         return 0
     except InputError as error:
         return _complain(error, 2)
-    except UnicodeDecodeError as error:
-        return _complain(f"standard input is not UTF-8 text: {error.reason} at byte {error.start}", 2)
     except KeyboardInterrupt:
         return _complain("interrupted", 130)
     except (MemoryError, torch.OutOfMemoryError, OSError) as error:
-        return _complain(f"failed: {error or type(error).__name__}", 1)
+        return _complain(f"failed: {str(error) or type(error).__name__}", 1)
+    except RuntimeError as error:
+        if "can't allocate memory" not in str(error):  # how PyTorch says it on a CPU
+            raise
+        return _complain("failed: out of memory", 1)
 
 
 def run(arguments: argparse.Namespace):
@@ -96,8 +103,10 @@ def run(arguments: argparse.Namespace):
         arguments.remasking, tuple(arguments.stop), arguments.suffix, arguments.seed,
     )
     prompt = sys.stdin.read() if arguments.prompt == "-" else arguments.prompt
+    if not (arguments.chat or prompt.strip()):
+        raise InputError("the prompt is empty")
     device = pick_device(None if arguments.device == "auto" else arguments.device)
-    video = read_frames(arguments.video, arguments.frames) if arguments.video else None
+    video = read_frames(arguments.video, arguments.frames) if arguments.video is not None else None
     model, tokenizer = load_pretrained(arguments.weights, device, DTYPES[arguments.dtype])
     start = time.perf_counter()
     features = look(model, arguments.image, video)
@@ -105,14 +114,16 @@ def run(arguments: argparse.Namespace):
         chat(model, tokenizer, features, arguments, sampler)
         return
     ids = read_question(tokenizer, prompt, features, system=arguments.system)
-    steps = list(shown(denoise_answer(model, tokenizer, ids, features, sampler), tokenizer, sampler, arguments.watch))
-    text = answer_text(tokenizer, steps[-1])
+    steps = denoise_answer(model, tokenizer, ids, features, sampler)
+    for count, last in enumerate(shown(steps, tokenizer, sampler, arguments.watch), start=1):
+        pass
+    text = answer_text(tokenizer, last)
     if arguments.json:
         text = json.dumps({
             "text": text,
-            "tokens": steps[-1].answer.tolist(),
-            "steps": len(steps),
-            "forward_passes": steps[-1].forward_passes,
+            "tokens": last.answer.tolist(),
+            "steps": count,
+            "forward_passes": last.forward_passes,
             "prompt_length": len(ids),
             "seconds": round(time.perf_counter() - start, 3),
             "peak_memory_bytes": peak_memory(device),
@@ -149,7 +160,7 @@ def chat(
 def shown(steps: Iterator[Step], tokenizer: Tokenizer, sampler: SamplerConfig, watch: bool) -> Iterator[Step]:
     """Pass the steps on while stderr shows a progress bar or, with `watch`, the answer filling in."""
     if not (watch and sys.stderr.isatty()):
-        yield from tqdm(steps, total=sampler.total_steps, desc="denoising", unit="step")
+        yield from tqdm(steps, total=min(sampler.steps, sampler.gen_length), desc="denoising", unit="step")
         return
     with Watch(tokenizer, tokenizer.token_id(MASK)) as screen:
         for step in steps:
@@ -167,6 +178,17 @@ def peak_memory(device: torch.device) -> int | None:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _prepare_streams():
+    """No terminal setting may cost an answer: open streams that were closed, and accept any bytes both ways."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))
+    for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "backslashreplace")):
+        if hasattr(stream, "reconfigure"):  # not so where a test stands in for it
+            stream.reconfigure(errors=errors)
+    warnings.filterwarnings("ignore", module="PIL")  # what cannot be read is an error of ours; the rest can
 
 
 def _complain(problem: object, code: int) -> int:

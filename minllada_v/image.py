@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageSequence, UnidentifiedImageError
 
-from .errors import InputError
+from .errors import InputError, kind_of
 
+A_VIDEO_IS = "a video is a folder of frames, or an animated GIF or WebP"
 Source = str | Path | Image.Image  # what people hand over as a picture
 
 
@@ -22,28 +23,37 @@ def read_picture(source: Source) -> Image.Image:
     """
     if isinstance(source, Image.Image):
         return _to_rgb(source, "the picture")
+    if not isinstance(source, (str, Path)):
+        raise InputError(f"a picture must be a path or a PIL image, not a {type(source).__name__}")
     with _opened(source) as picture:
         return _to_rgb(picture, source)
 
 
 def read_frames(source: str | Path | Sequence[Source], count: int = 32) -> list[Image.Image]:
-    """`count` evenly spaced frames of a video, all of them where there are fewer, as RGB pictures.
+    """The frames of a video as RGB pictures.
 
-    `source` is a folder of pictures (in the order of the numbers in their names), an animated GIF or WebP, or a
-    sequence of pictures. Raises `InputError` if it is none of these or holds no frame.
+    `source` is a folder of pictures (in the order of the numbers in their names) or an animated GIF or WebP, of which
+    `count` evenly spaced frames are read, all where there are fewer; or a sequence of pictures, which is taken whole.
+    Raises `InputError` if it is none of these or holds no frame.
     """
     if isinstance(source, (str, Path)):
         path = Path(source)
-        if not path.is_dir():
-            return _animation_frames(path, count)
         known = Image.registered_extensions()
-        files = [file for file in path.iterdir() if file.suffix.lower() in known and not file.name.startswith(".")]
+        if kind_of(path) != "folder":
+            if path.suffix.lower() not in known:
+                raise InputError(f"{path} is no video that can be read: {A_VIDEO_IS}; extract the frames first")
+            return _animation_frames(path, count)
+        try:
+            files = [file for file in path.iterdir() if file.suffix.lower() in known and not file.name.startswith(".")]
+        except OSError as error:
+            raise _unreadable(path, error) from None
         if not files:
-            raise InputError(f"{path} holds no pictures; a video is a folder of frames, or an animated GIF or WebP")
-        source = sorted(files, key=_number_order)
+            raise InputError(f"{path} holds no pictures: {A_VIDEO_IS}")
+        files.sort(key=_number_order)
+        source = [files[index] for index in evenly_spaced(len(files), count)]
     if not source:
         raise InputError("a video must have at least one frame")
-    return [read_picture(source[index]) for index in evenly_spaced(len(source), count)]
+    return [read_picture(frame) for frame in source]
 
 
 def evenly_spaced(total: int, count: int) -> list[int]:
@@ -55,12 +65,18 @@ def evenly_spaced(total: int, count: int) -> list[int]:
 
 def _animation_frames(path: Path, count: int) -> list[Image.Image]:
     with _opened(path) as animation:
-        total = getattr(animation, "n_frames", 1)
-        if total == 1:
-            raise InputError(f"{path} is a single picture; a video is a folder of frames, or an animated GIF or WebP")
-        wanted = set(evenly_spaced(total, count))
-        return [_to_rgb(frame, path) for index, frame in enumerate(ImageSequence.Iterator(animation))
-                if index in wanted]
+        try:
+            total = getattr(animation, "n_frames", 1)
+            wanted = set(evenly_spaced(total, count))
+            frames = [frame.convert("RGB") for index, frame in enumerate(ImageSequence.Iterator(animation))
+                      if index in wanted]
+        except InputError:
+            raise
+        except Exception as error:
+            raise _unreadable(path, error) from None
+    if total == 1:
+        raise InputError(f"{path} is a single picture: {A_VIDEO_IS}")
+    return frames
 
 
 def _number_order(file: Path) -> list:
@@ -69,10 +85,11 @@ def _number_order(file: Path) -> list:
 
 
 def _opened(path: str | Path) -> Image.Image:
-    if not Path(path).exists():
+    kind = kind_of(path)
+    if kind == "nothing":
         raise InputError(f"{path} does not exist")
-    if not Path(path).is_file():
-        raise InputError(f"{path} is a folder or a device, not a picture")
+    if kind != "file":
+        raise InputError(f"{path} is a {kind}, not a picture")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -89,7 +106,7 @@ def _to_rgb(picture: Image.Image, name: str | Path) -> Image.Image:
     try:
         if picture.mode.startswith("I"):
             values = np.asarray(picture).clip(0, 65535)
-            if picture.mode != "I" or values.max() > 255:  # 16 bits a pixel, where Pillow would clip to white
+            if picture.mode != "I" or values.max() > 255:  # 16 bits a pixel, which Pillow would clip to white
                 return Image.fromarray((values >> 8).astype(np.uint8)).convert("RGB")
         return picture.convert("RGB")
     except Exception as error:

@@ -1,4 +1,4 @@
-"""The language model: a LLaMA transformer without a causal mask.
+"""The language model: a LLaMA transformer (arXiv 2302.13971) without a causal mask.
 
 Every position sees every other, before and behind it, so one pass predicts all masked positions at once. There is no
 shift: the logits at position i are about the token at position i.
@@ -21,13 +21,14 @@ def rotary_angles(length: int, head_width: int, theta: float, device: torch.devi
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turn each pair of entries of `x` (…, length, head width) by its position's angle (RoPE)."""
+    """Turn each pair of entries of `x` (…, length, head width) by its position's angle (RoPE, arXiv 2104.09864)."""
     first, second = x.chunk(2, dim=-1)
     return x * cos + torch.cat([-second, first], dim=-1) * sin
 
 
 class Attention(nn.Module):
-    """Grouped-query attention with rotary positions, every position to every position unless a mask says otherwise."""
+    """Grouped-query attention (arXiv 2305.13245) with rotary positions, every position to every position unless a mask
+    says otherwise."""
 
     def __init__(self, config: Config):
         super().__init__()
@@ -49,13 +50,14 @@ class Attention(nn.Module):
         q = rotate(split(self.q_proj(hidden_states[:, positions])), cos[positions], sin[positions])
         k = rotate(split(self.k_proj(hidden_states)), cos, sin)
         v = split(self.v_proj(hidden_states))
-        mask = None if attention_mask is None else attention_mask[:, :, positions]
-        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=self.grouped)
+        if attention_mask is not None and attention_mask.shape[2] > 1:  # else it is the same for every query
+            attention_mask = attention_mask[:, :, positions]
+        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=attention_mask, enable_gqa=self.grouped)
         return self.o_proj(attended.transpose(1, 2).flatten(2))  # (batch, places, width)
 
 
 class MLP(nn.Module):
-    """SwiGLU: down(silu(gate(x)) · up(x))."""
+    """SwiGLU (arXiv 2002.05202): down(silu(gate(x)) · up(x))."""
 
     def __init__(self, config: Config):
         super().__init__()
@@ -103,7 +105,7 @@ class LanguageModel(nn.Module):
     ) -> Tensor:
         """`inputs_embeds` (batch, length, width) → `hidden_states` of the same shape, after the final norm.
 
-        `attention_mask` (batch, 1, length, length) bool is True where a query may look at a key; None lets every
+        `attention_mask` (batch, 1, length or 1, length) bool is True where a query may look at a key; None lets every
         position see every other. With `positions` (places,) the result is (batch, places, width), the hidden states
         there: the last layer, whose other outputs nobody reads, then computes only those.
         """

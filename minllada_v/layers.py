@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-ROWS = 8192  # convert a large matrix in parts, so that no float32 copy of all of it ever exists
+ROWS = 8192  # a larger matrix, such as lm_head, is converted in parts: all of it would take 2 GB at the released size
 
 
 class Linear(nn.Linear):
@@ -29,7 +29,7 @@ class LayerNorm(nn.LayerNorm):
 
 
 class RMSNorm(nn.RMSNorm):
-    """x / rms(x) · γ over the last dimension; the statistics are in float32 whatever the type of x."""
+    """x / rms(x) · γ over the last dimension; the statistics are taken in float32 at least."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.eps)

@@ -1,4 +1,4 @@
-"""Tiles' features to the sequence the language model reads: unpad, shrink, mark the line ends.
+"""Tiles' features to the sequence the language model reads: unpad, shrink, mark the line ends (LLaVA-NeXT).
 
 The grid's tiles are put together to one feature map of the whole picture, as if one large vision tower had seen it.
 `image_newline` is a learned embedding that says "here a row ends". Written for p × p patches a tile (27 × 27).

@@ -38,8 +38,6 @@ class LLaDAV(nn.Module):
 
     def project(self, pixel_values: Tensor) -> Tensor:
         """`pixel_values` (tiles, 3, S, S) → projected features (tiles, patches, width)."""
-        if self.config.vision is None:
-            raise InputError("this checkpoint is a text-only LLaDA: it cannot look at pictures")
         return self.mm_projector(self.vision_tower(pixel_values.to(self.device, self.compute_dtype)))
 
     def merge(self, projected: Tensor, tiles: Tiles) -> Tensor:

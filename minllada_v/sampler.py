@@ -21,46 +21,40 @@ class SamplerConfig:
     """How an answer is sampled. Raises `InputError` for settings that do not fit together."""
 
     gen_length: int = 128  # L, the number of [MASK] tokens that the answer starts from
-    steps: int | None = None  # denoising steps in all; None: as many as tokens
-    block_length: int | None = None  # blocks are finished left to right; None: one block
+    steps: int = None  # denoising steps in all; left out: as many as tokens
+    block_length: int = None  # blocks are finished left to right; left out: a single block
     temperature: float = 0.0  # 0 takes the likeliest token
     cfg_scale: float = 0.0  # classifier-free guidance; 0 is off
     remasking: str = "low_confidence"  # or "random": which chosen tokens are kept
-    stop: tuple[str, ...] = ()  # the answer ends before the first of these, or at the end of the turn
-    suffix: str = ""  # text that the answer must lead up to
+    stop: tuple[str, ...] = ()  # the answer ends before the first of these, as whole tokens, or at the end of the turn
+    suffix: str = ""  # text that the answer must lead up to; as any user's text it holds no special tokens
     seed: int = 0  # for temperature and random remasking
 
     def __post_init__(self):
+        for name in ("steps", "block_length"):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, self.gen_length)  # the way to set a field of a frozen dataclass
         for name in ("gen_length", "steps", "block_length"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"{name} must be at least 1, not {value}")
-        if self.gen_length % self.block:
-            raise InputError(f"gen_length {self.gen_length} must be a multiple of block_length {self.block}")
-        if self.total_steps % self.blocks:
-            raise InputError(f"steps {self.total_steps} must be a multiple of the number of blocks, {self.blocks} "
+            if type(getattr(self, name)) is not int or getattr(self, name) < 1:
+                raise InputError(f"{name} must be a whole number, at least 1, not {getattr(self, name)!r}")
+        if self.gen_length % self.block_length:
+            raise InputError(f"gen_length {self.gen_length} must be a multiple of block_length {self.block_length}")
+        if self.steps % self.blocks:
+            raise InputError(f"steps {self.steps} must be a multiple of the number of blocks, {self.blocks} "
                              "(gen_length / block_length)")
         for name in ("temperature", "cfg_scale"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise InputError(f"{name} must be 0 or more, not {getattr(self, name)}")
-        if not 0 <= self.seed < 2**64:
+        if type(self.seed) is not int or not 0 <= self.seed < 2**64:
             raise InputError(f"seed must be from 0 to 2**64 - 1, not {self.seed}")
         if self.remasking not in ("low_confidence", "random"):
             raise InputError(f"remasking must be low_confidence or random, not {self.remasking!r}")
-        if "" in self.stop:
-            raise InputError("a stop string must not be empty")
-
-    @property
-    def block(self) -> int:
-        return self.gen_length if self.block_length is None else self.block_length
+        if isinstance(self.stop, str) or not all(isinstance(stop, str) and stop for stop in self.stop):
+            raise InputError(f"stop must be a tuple of texts that are not empty, not {self.stop!r}")
 
     @property
     def blocks(self) -> int:
-        return self.gen_length // self.block
-
-    @property
-    def total_steps(self) -> int:
-        return self.gen_length if self.steps is None else self.steps
+        return self.gen_length // self.block_length
 
 
 @dataclass(frozen=True)
@@ -75,9 +69,9 @@ class Step:
     forward_passes: int  # how often the model has run until now
 
 
-def transfer_schedule(masked: int, steps: int) -> list[int]:
+def transfer_schedule(masked: int, steps: int) -> Iterator[int]:
     """How many tokens each of `steps` steps commits: masked // steps, the first masked mod steps steps one more."""
-    return [masked // steps + (step < masked % steps) for step in range(steps)]
+    return (masked // steps + (step < masked % steps) for step in range(steps))
 
 
 def find_stop(response: list[int], stops: Sequence[Sequence[int]]) -> int:
@@ -137,22 +131,22 @@ def sample(
     canvas = torch.cat([prompt.cpu(), blank, torch.tensor(suffix, dtype=torch.long)])
     first, last = len(prompt), len(prompt) + config.gen_length
     end = last  # a stop moves it left: nothing behind it will be read
-    banned = sorted({mask_id, *forbidden})
+    forbidden = sorted({mask_id, *forbidden})
     step, passes_a_step = 0, 1 if config.cfg_scale == 0 else 2
-    for start in range(first, last, config.block):
-        for count in transfer_schedule(config.block, config.total_steps // config.blocks):
-            in_block = torch.arange(start, max(start, min(start + config.block, end)))
+    for start in range(first, last, config.block_length):
+        for count in transfer_schedule(config.block_length, config.steps // config.blocks):
+            in_block = torch.arange(start, max(start, min(start + config.block_length, end)))
             candidates = in_block[canvas[in_block] == mask_id]
             if count == 0 or len(candidates) == 0:
                 break
             step += 1
             logits = guided_logits(denoise, canvas, candidates, first, mask_id, config.cfg_scale)
             logits = logits.to(torch.float64, copy=True)
-            logits[:, banned] = -torch.inf
+            logits[:, forbidden] = -torch.inf
             tokens, confidence = (chosen.cpu() for chosen in choose(logits, config, generator))
             if confidence.isnan().any():
-                raise InputError(f"the model's logits are not finite at step {step} of {config.total_steps}; "
-                                 "the weights may be damaged, or need the type float32")
+                raise InputError(f"the logits are not finite at step {step} of {config.steps}: the weights are damaged "
+                                 "or need the type float32, or temperature or guidance is far too high")
             order = confidence.argsort(descending=True, stable=True)[:count]
             committed = candidates[order]
             canvas[committed] = tokens[order]

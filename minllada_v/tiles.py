@@ -1,7 +1,8 @@
-"""Pictures to tiles (anyres): the vision tower only sees squares of one size.
+"""Pictures to tiles: the vision tower only sees squares of one size.
 
-A single picture is shown twice: once as a whole, squeezed into one tile, and once cut into a grid of tiles that keeps
-its detail and shape. Several pictures get one padded tile each, and so does each frame of a video.
+This is LLaVA-NeXT's anyres scheme. A single picture is shown twice: once as a whole, squeezed into one tile, and once
+cut into a grid of tiles that keeps its detail and shape. Several pictures get one padded tile each, and each frame of
+a video is squeezed into one.
 """
 
 import math
@@ -39,16 +40,19 @@ def anyres_tiles(picture: Image.Image, config: Config) -> Tiles:
     """A base tile with the whole picture, then the grid of tiles in reading order: `(1 + columns·rows, 3, S, S)`."""
     tile = config.vision.image_size
     columns, rows = choose_grid(picture.size, config.grids, tile)
-    canvas = fit_on_canvas(picture, (columns * tile, rows * tile))
+    padded = fit_on_black(picture, (columns * tile, rows * tile))
     boxes = [(x * tile, y * tile, (x + 1) * tile, (y + 1) * tile) for y in range(rows) for x in range(columns)]
     base = picture.resize((tile, tile), Image.Resampling.BICUBIC)  # its shape is lost
-    tiles = [base, *(canvas.crop(box) for box in boxes)]
+    tiles = [base, *(padded.crop(box) for box in boxes)]
     return Tiles(to_pixel_values(tiles), "anyres", picture.size, (columns, rows))
 
 
 def square_tile(picture: Image.Image, tile: int) -> Tiles:
     """The picture in the centre of a grey square, resized to one tile: `(1, 3, S, S)`."""
     side = max(picture.size)
+    if side * side > Image.MAX_IMAGE_PIXELS:
+        raise InputError(f"a picture of {picture.width} x {picture.height} is too long to be padded to a square; "
+                         "crop it")
     square = Image.new("RGB", (side, side), GREY)
     square.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
     return Tiles(to_pixel_values([square.resize((tile, tile), Image.Resampling.BICUBIC)]), "square")
@@ -60,32 +64,32 @@ def video_tiles(frames: list[Image.Image], tile: int) -> Tiles:
 
 
 def choose_grid(size: tuple[int, int], grids: tuple[tuple[int, int], ...], tile: int) -> tuple[int, int]:
-    """The grid (columns, rows) that keeps most of the picture's pixels; of equals the one that wastes least canvas,
-    then the first."""
+    """The grid (columns, rows) that keeps most of the picture's pixels; of equals the one that leaves least of its
+    tiles empty, then the first."""
     width, height = size
 
     def quality(grid: tuple[int, int]) -> tuple[int, int]:
-        canvas_width, canvas_height = grid[0] * tile, grid[1] * tile
-        scale = min(canvas_width / width, canvas_height / height)
+        grid_width, grid_height = grid[0] * tile, grid[1] * tile
+        scale = min(grid_width / width, grid_height / height)
         effective = min(int(width * scale) * int(height * scale), width * height)
-        wasted = canvas_width * canvas_height - effective
+        wasted = grid_width * grid_height - effective
         return effective, -wasted
 
     return max(grids, key=quality)
 
 
-def fit_on_canvas(picture: Image.Image, canvas_size: tuple[int, int]) -> Image.Image:
-    """The picture as large as fits, its shape kept, in the centre of a black canvas."""
-    width, height = canvas_size
+def fit_on_black(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """The picture as large as fits into `size` (width, height), its shape kept, in the centre of black."""
+    width, height = size
     scale_x, scale_y = width / picture.width, height / picture.height
     if scale_x < scale_y:
         fitted = (width, min(math.ceil(picture.height * scale_x), height))
     else:
         fitted = (min(math.ceil(picture.width * scale_y), width), height)
-    canvas = Image.new("RGB", canvas_size)
+    padded = Image.new("RGB", size)
     offset = ((width - fitted[0]) // 2, (height - fitted[1]) // 2)
-    canvas.paste(picture.resize(fitted, Image.Resampling.BICUBIC), offset)
-    return canvas
+    padded.paste(picture.resize(fitted, Image.Resampling.BICUBIC), offset)
+    return padded
 
 
 def to_pixel_values(tiles: list[Image.Image]) -> Tensor:

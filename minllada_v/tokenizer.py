@@ -52,16 +52,20 @@ class Tokenizer:
             raise InputError(f"the vocabulary has no token for byte 0x{missing[0]:02X}; this is not byte-level BPE")
 
         added = description.get("added_tokens") or []
-        self.special: dict[str, int] = {token["content"]: int(token["id"]) for token in added}
-        self._skipped = {int(token["id"]) for token in added if token.get("special")}
-        self._tokens = {index: token for token, index in (self._ids | self.special).items()}
-        if any(type(index) is not int or index < 0 for index in self._tokens):
+        self.special: dict[str, int] = {token["content"]: token["id"] for token in added}
+        ids = self._ids | self.special
+        if any(type(index) is not int or index < 0 for index in ids.values()):
             raise InputError("token ids must be whole numbers from 0 up")
+        self._tokens = {index: token for token, index in ids.items()}
+        if len(self._tokens) < len(ids):
+            twice = next(token for token, index in ids.items() if self._tokens[index] != token)
+            raise InputError(f"the tokens {twice!r} and {self._tokens[ids[twice]]!r} have the same id {ids[twice]}")
         self.largest_id = max(self._tokens)
+        self._skipped = {token["id"] for token in added if token.get("special")}
         longest_first = sorted(filter(None, self.special), key=len, reverse=True)
         self._special_pattern = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
 
-        split = next(part for part in _pre_tokenizers(description) if part["type"] == "Split")
+        split, _ = _pre_tokenizers(description)
         self._pattern = re.compile(python_pattern(split["pattern"]["Regex"]))
         self._merge = lru_cache(maxsize=1 << 16)(self._merge)  # words repeat
 
@@ -73,7 +77,7 @@ class Tokenizer:
             return cls(description)
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
-        except (KeyError, TypeError, ValueError, AttributeError, StopIteration, re.error) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, re.error) as error:
             raise InputError(f"{path} is not a tokenizer file: {type(error).__name__} {error}") from None
 
     def token_id(self, content: str) -> int:
@@ -91,7 +95,7 @@ class Tokenizer:
         try:
             text.encode("utf-8")
         except UnicodeEncodeError as error:
-            raise InputError(f"the text is not valid Unicode at character {error.start}: {error.reason}") from None
+            raise InputError(f"the text holds {text[error.start]!r}, which is not valid Unicode") from None
         if not special_tokens:
             return [index for piece in self._split(text) for index in self._merge(piece)]
         ids, end = [], 0
@@ -212,7 +216,7 @@ def python_pattern(pattern: str) -> str:
                 raise InputError(f"the split pattern has a {text!r} that is not supported")
             in_class = text == "["
             return text
-        if text == r"\s" or text.startswith(r"\p"):
+        if text == r"\s" or match[1]:
             members = WHITE_SPACE if text == r"\s" else _category(match[1])
             return members if in_class else f"[{members}]"
         if text == r"\S" and not in_class:

@@ -1,4 +1,4 @@
-"""The vision tower: a SigLIP ViT without its last layer, final norm and pooling head.
+"""The vision tower: a SigLIP 2 ViT (arXiv 2502.14786) without its last layer, final norm and pooling head.
 
 A tile is cut into patches, each patch becomes a vector, and 26 pre-norm transformer blocks let the patches look at
 each other. What comes out of the last kept block is what the language model gets to see.

@@ -1,5 +1,6 @@
 """The answer filling in, redrawn in place on a terminal."""
 
+import os
 import shutil
 import sys
 import unicodedata
@@ -27,7 +28,7 @@ class Watch:
 
     def draw(self, step: Step):
         """Show the answer after `step`."""
-        size = shutil.get_terminal_size()
+        size = terminal_size()
         lines = wrap(picture_of(step.answer.tolist(), self.tokenizer, self.mask_id), size.columns)
         lines = lines[: max(1, size.lines - 1)]  # what has scrolled away could not be drawn over
         self._erase()
@@ -38,6 +39,14 @@ class Watch:
         if self.lines:
             print(f"\x1b[{self.lines}F\x1b[J", end="", file=sys.stderr, flush=True)
         self.lines = 0
+
+
+def terminal_size() -> os.terminal_size:
+    """Columns and lines of the terminal that stderr is; stdout may well be a file."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno())
+    except (OSError, ValueError):
+        return shutil.get_terminal_size()
 
 
 def picture_of(answer: list[int], tokenizer: Tokenizer, mask_id: int) -> str:

@@ -98,7 +98,7 @@ def test_a_seed_makes_chance_repeatable(photo, capsys):
 
 def test_undecodable_input_is_named(capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"ab\xff"), encoding="utf-8"))
-    assert_one_line(*run(capsys, *SHORT, "--prompt", "-"), "not UTF-8 text: invalid start byte at byte 2")
+    assert_one_line(*run(capsys, *SHORT, "--prompt", "-"), r"holds '\udcff', which is not valid Unicode")
 
 
 def test_chat_remembers_turns_and_the_picture_stays(photo, capsys, monkeypatch):
@@ -179,7 +179,7 @@ def assert_one_line(code: int, out: str, err: str, says: str):
     [
         (["--weights", "nowhere"], "nowhere is not a folder"),
         (["--image", "missing.png"], "missing.png does not exist"),
-        (["--image", str(GOLDEN)], "is a folder or a device, not a picture"),
+        (["--image", str(GOLDEN)], "is a folder, not a picture"),
         (["--image", str(GOLDEN / "cases.json")], "is not a picture"),
         (["--image", str(PHOTO), "--prompt", "<image> or <image>"], "2 <image>, but 1 pictures"),
         (["--prompt", "<image> what?"], "1 <image>, but 0 pictures"),
@@ -187,16 +187,21 @@ def assert_one_line(code: int, out: str, err: str, says: str):
         (["--video", str(PHOTO)], "single picture"),
         (["--video", str(PHOTO.parent), "--image", str(PHOTO)], "either pictures or a video"),
         (["--video", str(PHOTO.parent), "--frames", "0"], "number of frames"),
-        (["--gen-length", "0"], "gen_length must be at least 1"),
+        (["--gen-length", "0"], "gen_length must be a whole number, at least 1"),
         (["--gen-length", "10", "--block-length", "3"], "multiple of block_length 3"),
         (["--gen-length", "8", "--block-length", "4", "--steps", "3"], "multiple of the number of blocks"),
         (["--gen-length", "9000"], "the model reads at most 8192"),
         (["--temperature", "-1"], "temperature must be 0 or more"),
         (["--temperature", "nan"], "temperature must be 0 or more"),
         (["--seed", "-1"], "seed must be from 0"),
-        (["--image", "/dev/null"], "is a folder or a device"),
-        (["--stop", ""], "stop string must not be empty"),
+        (["--image", "/dev/null"], "is a device, not a picture"),
+        (["--stop", ""], "stop must be a tuple of texts"),
         (["--prompt", "a\udcff"], "not valid Unicode"),
+        (["--prompt", "  "], "the prompt is empty"),
+        (["--stop", "<|mdm_mask|>"], "a stop must not hold <|mdm_mask|>"),
+        (["--image", "x" * 300], "cannot be read: File name too long"),
+        (["--weights", "x" * 300], "cannot be read: File name too long"),
+        (["--video", "clip.mp4"], "clip.mp4 is no video that can be read"),
     ],
     ids=lambda value: " ".join(value)[-40:] if isinstance(value, list) else value[:20],
 )
@@ -209,7 +214,7 @@ def test_absent_cuda_is_said(capsys):
     assert_one_line(*run(capsys, *SHORT, "--device", "cuda"), "cuda was asked for")
 
 
-@pytest.mark.parametrize("arguments", [["--steps", "many"], ["--remasking", "best"], ["--chat"], ["--nonsense"]])
+@pytest.mark.parametrize("arguments", [["--steps", "many"], ["--remasking", "best"], ["--chat"], ["--nonsense"], ["--video", ""]])
 def test_wrong_usage_is_code_2(arguments, capsys):
     code, out, err = run(capsys, *SHORT, *arguments)
     assert (code, out) == (2, "") and "Traceback" not in err

@@ -16,7 +16,7 @@ from PIL import Image
 
 from minllada_v import InputError
 from minllada_v.image import evenly_spaced, read_frames, read_picture
-from minllada_v.tiles import anyres_tiles, choose_grid, fit_on_canvas, picture_tiles, square_tile, video_tiles
+from minllada_v.tiles import anyres_tiles, choose_grid, fit_on_black, picture_tiles, square_tile, video_tiles
 
 CONFIG = golden_model()[0].config
 TILE = CONFIG.vision.image_size
@@ -115,7 +115,7 @@ def test_every_mode_keeps_the_picture(mode):
 def test_fitting_keeps_the_shape_and_touches_two_borders(size):
     """A white picture on the black canvas spans it in one direction and is centred in the other."""
     canvas_size = tuple(side * TILE for side in choose_grid(size, CONFIG.grids, TILE))
-    canvas = np.asarray(fit_on_canvas(Image.new("RGB", size, (255, 255, 255)), canvas_size))[..., 0]
+    canvas = np.asarray(fit_on_black(Image.new("RGB", size, (255, 255, 255)), canvas_size))[..., 0]
     columns, rows = np.flatnonzero(canvas.any(0)), np.flatnonzero(canvas.any(1))
     for filled, side in ((columns, canvas_size[0]), (rows, canvas_size[1])):
         before, after = filled[0], side - 1 - filled[-1]
@@ -127,7 +127,7 @@ def test_fitting_keeps_the_shape_and_touches_two_borders(size):
 
 def test_float_rounding_of_the_scale_counts():
     """150 · 1.12 is 168.00000000000003 in floating point, so the released code makes it 169 rows."""
-    canvas = np.asarray(fit_on_canvas(Image.new("RGB", (200, 150), (255, 255, 255)), (224, 224)))
+    canvas = np.asarray(fit_on_black(Image.new("RGB", (200, 150), (255, 255, 255)), (224, 224)))
     assert canvas.any((1, 2)).sum() == 169
 
 

@@ -38,13 +38,13 @@ def test_golden_answers_token_for_token(case):
 
 @pytest.mark.parametrize("case", CASES["transfer_schedule"], ids=lambda case: f"{case['masked']}-{case['steps']}")
 def test_golden_transfer_schedule(case):
-    assert transfer_schedule(case["masked"], case["steps"]) == case["counts"]
+    assert list(transfer_schedule(case["masked"], case["steps"])) == case["counts"]
 
 
 @given(st.integers(0, 300), st.integers(1, 300))
 def test_schedule_commits_every_mask_and_falls_by_at_most_one(masked, steps):
     """The counts sum to the masks, never rise, differ by at most one and are never negative."""
-    counts = transfer_schedule(masked, steps)
+    counts = list(transfer_schedule(masked, steps))
     assert len(counts) == steps and sum(counts) == masked
     assert counts == sorted(counts, reverse=True) and 0 <= counts[-1] and counts[0] - counts[-1] <= 1
 
@@ -96,7 +96,7 @@ def test_fast_sampler_equals_the_literal_one(situation):
     """Logits only where asked, stopping early, log-space noise: the same answer as computing everything everywhere."""
     denoiser, prompt, config, stops, suffix = situation
     expected = literal_sample(
-        denoiser.everywhere, prompt.tolist(), config.gen_length, config.total_steps, config.block, config.temperature,
+        denoiser.everywhere, prompt.tolist(), config.gen_length, config.steps, config.block_length, config.temperature,
         config.cfg_scale, config.remasking, MASK_ID, FORBIDDEN, stops, suffix,
         torch.Generator().manual_seed(config.seed),
     )
@@ -125,7 +125,7 @@ def test_every_place_is_committed_once_and_never_changed(situation):
 def test_each_step_commits_what_the_schedule_says(situation):
     """Exactly the scheduled number a step, block after block."""
     config = situation[2]
-    scheduled = [count for count in transfer_schedule(config.block, config.total_steps // config.blocks) if count]
+    scheduled = [count for count in transfer_schedule(config.block_length, config.steps // config.blocks) if count]
     assert [len(step.committed) for step in run(*situation)] == scheduled * config.blocks
 
 
@@ -136,10 +136,10 @@ def test_blocks_finish_left_to_right(situation):
     _, prompt, config, _, _ = situation
     before = 0
     for step in run(*situation):
-        block = {(place - len(prompt)) // config.block for place in step.committed.tolist()}
+        block = {(place - len(prompt)) // config.block_length for place in step.committed.tolist()}
         assert len(block) == 1 and min(block) >= before
         before = min(block)
-        assert MASK_ID not in step.canvas[len(prompt) : len(prompt) + before * config.block]
+        assert MASK_ID not in step.canvas[len(prompt) : len(prompt) + before * config.block_length]
 
 
 @settings(deadline=None)
@@ -259,15 +259,18 @@ def test_broken_logits_name_the_step(bad, remasking):
 @pytest.mark.parametrize(
     "values, says",
     [
-        ({"gen_length": 0}, "gen_length must be at least 1"),
-        ({"steps": 0}, "steps must be at least 1"),
-        ({"block_length": -1}, "block_length must be at least 1"),
+        ({"gen_length": 0}, "gen_length must be a whole number, at least 1, not 0"),
+        ({"steps": 0}, "steps must be a whole number, at least 1"),
+        ({"block_length": -1}, "block_length must be a whole number, at least 1"),
         ({"gen_length": 10, "block_length": 4}, "gen_length 10 must be a multiple of block_length 4"),
         ({"gen_length": 12, "block_length": 4, "steps": 4}, "steps 4 must be a multiple of the number of blocks, 3"),
         ({"temperature": -1.0}, "temperature must be 0 or more"),
         ({"cfg_scale": float("nan")}, "cfg_scale must be 0 or more"),
         ({"remasking": "hottest"}, "remasking must be"),
-        ({"stop": ("",)}, "must not be empty"),
+        ({"stop": ("a", "")}, "stop must be a tuple of texts that are not empty"),
+        ({"stop": "abc"}, "stop must be a tuple of texts"),
+        ({"gen_length": 4.0}, "gen_length must be a whole number"),
+        ({"seed": 2**64}, "seed must be from 0"),
     ],
 )
 def test_settings_that_do_not_fit_are_named(values, says):
