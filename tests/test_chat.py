@@ -60,6 +60,23 @@ def test_golden_turn_ids():
 
 
 @settings(deadline=None)
+@given(st.text(max_size=12), st.sampled_from(["", " ", "\n", "\t \n"]), st.sampled_from(["", " ", "\n\n"]))
+def test_messages_are_stripped_at_generation(text, before, after):
+    """Outer white space of a question, an earlier turn or the system text changes nothing."""
+    prompt = lambda text: chat_prompt(golden_model()[1], text, history=[(text, text)], system=text)  # noqa: E731
+    assert prompt(before + text + after) == prompt(text)
+
+
+def test_a_turn_begins_where_a_user_follows_an_assistant():
+    """Neither a second question nor a second answer in a row begins a new turn."""
+    speakers = ["human", "human", "gpt", "gpt", "human", "gpt"]
+    conversation = [{"from": speaker, "value": "x"} for speaker in speakers]
+    input_ids, _, turn_ids = training_example(golden_model()[1], conversation)
+    ends = [turn for index, turn in zip(input_ids, turn_ids) if index == CASES["special_ids"]["<|eot_id|>"]]
+    assert ends == [0, 0, 0, 0, 0, 1, 1]  # the system's message comes first
+
+
+@settings(deadline=None)
 @given(hostile_text, st.lists(st.tuples(hostile_text, hostile_text), max_size=2), hostile_text)
 def test_no_text_forges_a_turn_or_a_picture(question, history, system):
     """Whatever the texts hold, the special ids of the prompt are those of its turns, and no picture appears."""

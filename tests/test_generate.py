@@ -2,9 +2,12 @@
 
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
+import time
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -14,8 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from minllada_v import SamplerConfig, answer
-from minllada_v.generate import main
+from minllada_v import SamplerConfig, answer, load_pretrained
+from minllada_v.answer import look, read_question
+from minllada_v.generate import main, parse_arguments
 from minllada_v.sampler import Step
 from minllada_v.watch import OPEN, Watch, picture_of, wrap
 
@@ -101,10 +105,56 @@ def test_undecodable_input_is_named(capsys, monkeypatch):
     assert_one_line(*run(capsys, *SHORT, "--prompt", "-"), r"holds '\udcff', which is not valid Unicode")
 
 
+def test_a_system_text_and_a_type_are_used(photo, capsys):
+    """--system and --dtype give what `answer` gives with them."""
+    _, out, _ = run(capsys, *SHORT, "--image", photo, "--system", "Be brief.", "--dtype", "float16", "--json")
+    assert json.loads(out)["prompt_length"] == len(
+        read_question(golden_model()[1], QUESTION, look(golden_model()[0], [photo]), system="Be brief."))
+    model, tokenizer = load_pretrained(CHECKPOINT, "cpu", torch.float16)
+    expected = answer(model, tokenizer, QUESTION, [photo], system="Be brief.", sampler=SamplerConfig(4))
+    assert json.loads(out)["text"] == expected
+
+
+def test_defaults_are_those_of_the_released_demo(capsys):
+    """128 tokens from 128 steps in a single block; of a video 32 frames."""
+    arguments = parse_arguments([*BASE, "--prompt", "Hi"])
+    assert (arguments.gen_length, arguments.steps, arguments.block_length, arguments.frames) == (128, None, None, 32)
+    assert SamplerConfig() == SamplerConfig(128, 128, 128, 0.0, 0.0, "low_confidence")
+
+
+@pytest.mark.parametrize("raised, code, says", [
+    (KeyboardInterrupt(), 130, "interrupted"),
+    (MemoryError(), 1, "failed: MemoryError"),
+    (OSError(28, "No space left on device"), 1, "failed: [Errno 28] No space left on device"),
+    (RuntimeError("DefaultCPUAllocator: can't allocate memory"), 1, "failed: out of memory"),
+])
+def test_failures_have_their_own_exit_codes(raised, code, says, capsys, monkeypatch):
+    def failing(*_):
+        raise raised
+    monkeypatch.setattr("minllada_v.generate.load_pretrained", failing)
+    assert run(capsys, *SHORT) == (code, "", f"minllada_v: {says}\n")
+
+
+def test_seconds_count_the_answer_only(photo, capsys):
+    start = time.perf_counter()
+    _, out, _ = run(capsys, *SHORT, "--image", photo, "--json")
+    assert 0 < json.loads(out)["seconds"] < time.perf_counter() - start
+
+
+def test_the_answer_survives_an_ascii_terminal(photo):
+    """What stdout cannot encode is written as an escape, never lost with a traceback."""
+    command = [sys.executable, "-m", "minllada_v.generate", *SHORT, "--image", photo]
+    plain = subprocess.run(command, capture_output=True, env=os.environ | {"PYTHONIOENCODING": "ascii"})
+    assert plain.returncode == 0 and plain.stdout.isascii() and b"Traceback" not in plain.stderr
+
+
 def test_chat_remembers_turns_and_the_picture_stays(photo, capsys, monkeypatch):
     """Two lines give two answers; the second is that of a question with the first turn as its history."""
     monkeypatch.setattr("sys.stdin", io.StringIO("What is it?\n\nAnd <image> <image>?\nWhere is it?\n"))
+    looked = []
+    monkeypatch.setattr("minllada_v.generate.look", lambda *given: looked.append(1) or look(*given))
     code, out, err = run(capsys, *BASE, "--gen-length", "4", "--image", photo, "--chat")
+    assert looked == [1]  # once for the whole conversation
     config = SamplerConfig(gen_length=4)
     first = answer(*golden_model(), "What is it?", [photo], sampler=config)
     second = answer(*golden_model(), "Where is it?", [photo], history=[("What is it?", first)], sampler=config)
@@ -217,7 +267,7 @@ def test_absent_cuda_is_said(capsys):
 @pytest.mark.parametrize("arguments", [["--steps", "many"], ["--remasking", "best"], ["--chat"], ["--nonsense"], ["--video", ""]])
 def test_wrong_usage_is_code_2(arguments, capsys):
     code, out, err = run(capsys, *SHORT, *arguments)
-    assert (code, out) == (2, "") and "Traceback" not in err
+    assert (code, out) == (2, "") and err.startswith("usage: ") and "error: " in err
 
 
 def test_a_prompt_is_needed(capsys):
@@ -254,7 +304,16 @@ def test_the_drawing_fits_the_terminal_and_cannot_steer_it(ids, columns):
     assert not any(ord(character) < 32 or 127 <= ord(character) < 160 for character in text)
     assert text.count(OPEN) >= ids.count(606)
     lines = wrap(text, columns)
-    assert "".join(lines) == text and all(len(line) <= columns for line in lines)
+    assert "".join(lines) == text and all(cells(line) <= columns for line in lines)
+
+
+def cells(line: str) -> int:
+    """How many cells of a terminal a line fills."""
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in line)
+
+
+def test_wide_characters_fill_two_cells():
+    assert wrap("一二三四", 5) == ["一二", "三四"]
 
 
 def test_watch_shows_no_more_lines_than_the_terminal_has(capsys, monkeypatch):

@@ -64,10 +64,13 @@ def literal_grid(size, grids, tile):
 
 
 @settings(deadline=None)
-@given(sizes | st.tuples(st.integers(1, 10_000), st.integers(1, 10_000)))
-def test_the_grid_is_the_literal_choice(size):
-    """max() with a key picks what the released loop picks, ties included."""
-    assert choose_grid(size, CONFIG.grids, TILE) == literal_grid(size, CONFIG.grids, TILE)
+@given(
+    sizes | st.tuples(st.integers(1, 10_000), st.integers(1, 10_000)) | st.just((1, 342)),
+    st.just(CONFIG.grids) | st.lists(st.tuples(st.integers(1, 6), st.integers(1, 6)), min_size=1, max_size=9),
+)
+def test_the_grid_is_the_literal_choice(size, grids):
+    """max() with a key picks what the released loop picks, ties included, whatever grids are allowed."""
+    assert choose_grid(size, grids, TILE) == literal_grid(size, grids, TILE)
 
 
 def in_mode(size: tuple[int, int], mode: str, seed: int) -> Image.Image:
@@ -131,17 +134,21 @@ def test_float_rounding_of_the_scale_counts():
     assert canvas.any((1, 2)).sum() == 169
 
 
-@settings(deadline=None, max_examples=25)
-@given(st.integers(1, 200), st.integers(1, 200))
+@given(st.integers(1, 20), st.integers(1, 20))
 def test_a_square_tile_is_padded_with_grey(width, height):
-    """Of several pictures each is centred in a mid-grey square: white in the middle, grey (127) beside it."""
-    values = square_tile(Image.new("RGB", (width, height), (255, 255, 255)), TILE).pixel_values
-    assert values.shape == (1, 3, TILE, TILE)
-    if max(width, height) >= 4 * min(width, height) >= 4:
-        corner = values[0, :, 0, 0]
-        torch.testing.assert_close(corner, torch.full((3,), 127 / 255 * 2 - 1))
-    if width == height:
-        assert (values == 1).all()
+    """Of several pictures each is centred in a mid-grey square, a row or column left over being behind: white (1) in
+    the middle, 127 of 255 beside it. The tile has the square's own size here, so that nothing is resized."""
+    side = max(width, height)
+    values = square_tile(Image.new("RGB", (width, height), (255, 255, 255)), side).pixel_values
+    expected = torch.full((1, 3, side, side), (127 / 255 - 0.5) / 0.5)
+    left, top = (side - width) // 2, (side - height) // 2
+    expected[..., top : top + height, left : left + width] = 1
+    torch.testing.assert_close(values, expected)
+
+
+def test_a_picture_too_long_for_a_square_is_named():
+    with pytest.raises(InputError, match="60000 x 1 is too long"):
+        square_tile(Image.new("RGB", (60_000, 1)), TILE)
 
 
 def test_sixteen_bits_keep_their_brightness(tmp_path):
@@ -167,7 +174,18 @@ def test_frames_of_a_folder_are_in_number_order(tmp_path):
     for index in (10, 9, 1, 2):
         Image.new("RGB", (5, 5), (index, 0, 0)).save(tmp_path / f"frame{index}.png")
     (tmp_path / "notes.txt").write_text("not a frame")
+    (tmp_path / ".hidden.png").write_bytes(b"not a frame")
     assert [frame.getpixel((0, 0))[0] for frame in read_frames(tmp_path)] == [1, 2, 9, 10]
+
+
+def test_a_folder_of_many_frames_is_sampled_and_a_list_is_taken_whole(tmp_path):
+    """64 of 80 frames of a folder, if asked for; what is given as a list is not thinned out."""
+    frames = [Image.new("RGB", (2, 2), (index, 0, 0)) for index in range(80)]
+    for index, frame in enumerate(frames):
+        frame.save(tmp_path / f"{index}.png")
+    read = [frame.getpixel((0, 0))[0] for frame in read_frames(tmp_path, 64)]
+    assert read == evenly_spaced(80, 64) and len(read) == 64
+    assert len(read_frames(tmp_path)) == 32 and len(read_frames(frames)) == 80
 
 
 @given(st.integers(1, 500), st.integers(1, 64))
@@ -211,6 +229,38 @@ def test_unreadable_pictures_are_named(content, says, tmp_path):
         file.write_bytes(content)
     with pytest.raises(InputError, match=f"picture.png.*{says}"):
         read_picture(file)
+
+
+def test_less_than_a_bomb_is_refused_too(tmp_path, monkeypatch):
+    """Pillow only warns of pictures of one to two times its limit; here they are an error."""
+    (tmp_path / "large.png").write_bytes(png(Image.new("L", (12, 10))))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(InputError, match="large.png unpacks to more than 100 pixels"):
+        read_picture(tmp_path / "large.png")
+
+
+def test_a_picture_without_pixels_is_named():
+    with pytest.raises(InputError, match="it is 0 x 5"):
+        read_picture(Image.new("RGB", (0, 5)))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, about what the damage did
+@settings(deadline=None, max_examples=60)
+@given(st.sampled_from(["GIF", "WEBP", "TIFF", "PNG"]), st.integers(0, 10**6), st.integers(0, 255), st.booleans())
+def test_a_damaged_animation_is_frames_or_an_input_error(kind, place, byte, cut):
+    """An animation with one wrong byte, or cut short, never lets Pillow's own exceptions out."""
+    frames = [Image.linear_gradient("L").resize((16, 16)).rotate(90 * turn).convert("RGB") for turn in range(4)]
+    stream = io.BytesIO()
+    frames[0].save(stream, kind, save_all=True, append_images=frames[1:])
+    content = bytearray(stream.getvalue())
+    content[place % len(content)] = byte
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / f"damaged.{kind.lower()}"
+        file.write_bytes(content[: place % len(content)] if cut else content)
+        try:
+            assert all(frame.mode == "RGB" for frame in read_frames(file, 3))
+        except InputError as error:
+            assert "damaged" in str(error)
 
 
 @settings(deadline=None, max_examples=40)

@@ -146,6 +146,28 @@ def test_stored_bfloat16_computes_as_if_converted(seed, width):
             torch.testing.assert_close(out, layer.float()(x))
 
 
+def test_every_norm_uses_the_configured_epsilon():
+    """Where the input is tiny, x / √(x² + ε) is x / √ε: with ε = 4 every norm of the model halves it."""
+    model = random_model(0, replace(SMALL, rms_norm_eps=4.0))
+    norms = [model.norm, *(norm for layer in model.layers
+                           for norm in (layer.input_layernorm, layer.post_attention_layernorm))]
+    tiny = torch.full((16,), 1e-6, dtype=torch.float64)
+    for norm in norms:
+        torch.testing.assert_close(norm(tiny), tiny / 2 * norm.weight)
+
+
+@settings(deadline=None, max_examples=20)
+@given(seeds, st.integers(2, 9))
+def test_a_mask_of_keys_hides_them_from_everybody(seed, length):
+    """A mask (batch, 1, 1, length), as padding needs it, gives what the dense one does, at all or at some positions."""
+    model, embeds = random_model(seed), random_embeds(seed, length)
+    keys = torch.rand(1, 1, 1, length, generator=torch.Generator().manual_seed(seed)) < 0.5
+    keys[..., 0] = True
+    dense, some = keys.expand(1, 1, length, length), torch.tensor([length - 1, 0])
+    torch.testing.assert_close(model(embeds, keys), model(embeds, dense))
+    torch.testing.assert_close(model(embeds, keys, some), model(embeds, dense)[:, some])
+
+
 @settings(deadline=None, max_examples=20)
 @given(seeds)
 def test_rms_statistics_are_float32(seed):

@@ -75,14 +75,36 @@ def merged_length(size: tuple[int, int], grid: tuple[int, int], side: int, anyre
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.integers(1, 5000), st.integers(1, 5000), st.sampled_from([4, 27]))
-def test_merged_length_is_what_the_formula_says(width, height, side):
+@given(st.integers(1, 5000), st.integers(1, 5000), st.sampled_from([4, 27]), st.sampled_from([1, 2, 4, 9]))
+def test_merged_length_is_what_the_formula_says(width, height, side, anyres_max):
     """For any picture, the features are the base tile's, then rows · (columns + 1) of the unpadded, shrunk map."""
     grid = choose_grid((width, height), FULL_SIZE, 384)
     tiles = Tiles(torch.empty(0), "anyres", (width, height), grid)
     features = torch.zeros(1 + grid[0] * grid[1], side * side, 2)
-    merged = merge(features, tiles, torch.ones(2), 4, "grid")
-    assert merged.shape == (merged_length((width, height), grid, side, 4), 2)
+    merged = merge(features, tiles, torch.ones(2), anyres_max, "grid")
+    assert merged.shape == (merged_length((width, height), grid, side, anyres_max), 2)
+
+
+@pytest.mark.parametrize("anyres_max", [1, 2])
+def test_the_config_says_how_far_a_map_is_shrunk(anyres_max):
+    model = copy.copy(MODEL)
+    model.config = replace(MODEL.config, anyres_max=anyres_max)
+    grid = choose_grid((200, 150), model.config.grids, 56)
+    assert len(look(model, [picture(6)])[0]) == merged_length((200, 150), grid, 4, anyres_max)
+
+
+def test_unpadding_rounds_in_the_released_order():
+    """A 244 x 183 picture on a map of 20 x 16: 183 · (20 / 244) is 14.999999999999998, so 14 rows are kept and one goes
+    on each side; 183 · 20 / 244 would be 15 and keep all 16."""
+    assert unpad(torch.zeros(1, 16, 20), (244, 183)).shape == (1, 14, 20)
+
+
+@pytest.mark.parametrize("position, length", [("grid", 3 * 14 * 15), ("frame", 3 * (14 * 14 + 1)),
+                                              ("one_token", 3 * 14 * 14 + 1), ("no_token", 3 * 14 * 14)])
+def test_a_released_frame_is_halved_upwards(position, length):
+    """27 x 27 features of a frame become 14 x 14, in every layout."""
+    tiles = Tiles(torch.empty(0), "video")
+    assert merge(torch.zeros(3, 729, 2), tiles, torch.ones(2), 4, position).shape == (length, 2)
 
 
 @given(st.integers(1, 4), st.integers(1, 4), st.integers(1, 5), st.integers(1, 3))

@@ -241,6 +241,35 @@ def test_gumbel_max_draws_from_the_softmax():
     assert ((frequencies - probabilities).abs() <= 4 * spread).all()
 
 
+def test_confidence_tells_sure_from_surer():
+    """Probabilities of 1 − 2e-9 and 1 − 1e-11 are both 1.0 in float32; in float64 the surer place goes first."""
+    table = torch.zeros(2, VOCABULARY)
+    table[0, 2], table[1, 2] = 20, 25
+    first, _ = sample(lambda canvas, positions: table[positions], torch.tensor([], dtype=torch.long),
+                      SamplerConfig(2), MASK_ID)
+    assert first.committed.tolist() == [1]
+
+
+def test_equal_confidences_go_left_to_right():
+    """Of a hundred places of one confidence each step takes the leftmost that are open."""
+    flat = lambda canvas, positions: torch.arange(VOCABULARY).float().expand(len(positions), -1)  # noqa: E731
+    steps = list(sample(flat, torch.tensor([0]), SamplerConfig(100, 10), MASK_ID))
+    assert [place for step in steps for place in step.committed.tolist()] == list(range(1, 101))
+
+
+def test_the_logits_handed_in_are_left_alone():
+    """A denoiser may return its own float64 table; the sampler's −∞ are not written into it."""
+    table = torch.zeros(4, VOCABULARY, dtype=torch.float64)
+    list(sample(lambda canvas, positions: table[: len(positions)], torch.tensor([0]), SamplerConfig(4), MASK_ID))
+    assert (table == 0).all()
+
+
+def test_far_too_many_steps_take_no_time():
+    """Steps that would commit nothing are not run, and not even counted out."""
+    flat = lambda canvas, positions: torch.zeros(len(positions), VOCABULARY)  # noqa: E731
+    assert len(list(sample(flat, torch.tensor([0]), SamplerConfig(4, 10**15), MASK_ID))) == 4
+
+
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
 @pytest.mark.parametrize("remasking", ["low_confidence", "random"])
 def test_broken_logits_name_the_step(bad, remasking):
