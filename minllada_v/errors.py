@@ -1,6 +1,7 @@
 """Mistakes in what the user gave, told apart from bugs of ours."""
 
 import json
+import sys
 from pathlib import Path
 
 
@@ -10,6 +11,14 @@ class InputError(ValueError):
     The message is one line that says what was wrong, with which file or value, and what to do.
     The command line prints it and exits with code 2; every other exception is a bug.
     """
+
+
+def complain(problem: object, code: int) -> int:
+    """Print `problem` as one line on stderr, for a command that then ends with the exit code `code`, which is
+    returned. Control characters, which a file's name may hold, are left out."""
+    words = " ".join(str(problem).split())
+    print("minllada_v: " + "".join(filter(str.isprintable, words)), file=sys.stderr)
+    return code
 
 
 def kind_of(path: str | Path) -> str:

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from .answer import answer_text, denoise_answer, look, read_question
 from .checkpoint import load_pretrained, pick_device
 from .chat import MASK
-from .errors import InputError
+from .errors import InputError, complain
 from .image import read_frames
 from .model import LLaDAV
 from .sampler import SamplerConfig, Step
@@ -85,15 +85,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         run(arguments)
         return 0
     except InputError as error:
-        return _complain(error, 2)
+        return complain(error, 2)
     except KeyboardInterrupt:
-        return _complain("interrupted", 130)
+        return complain("interrupted", 130)
     except (MemoryError, torch.OutOfMemoryError, OSError) as error:
-        return _complain(f"failed: {str(error) or type(error).__name__}", 1)
+        return complain(f"failed: {str(error) or type(error).__name__}", 1)
     except RuntimeError as error:
         if "can't allocate memory" not in str(error):  # how PyTorch says it on a CPU
             raise
-        return _complain("failed: out of memory", 1)
+        return complain("failed: out of memory", 1)
 
 
 def run(arguments: argparse.Namespace):
@@ -150,7 +150,7 @@ def chat(
             steps = denoise_answer(model, tokenizer, ids, features, sampler)
             *_, last = shown(steps, tokenizer, sampler, arguments.watch)
         except InputError as error:
-            _complain(error, 2)
+            complain(error, 2)
             continue
         text = answer_text(tokenizer, last)
         history.append((line, text))
@@ -189,11 +189,6 @@ def _prepare_streams():
         if hasattr(stream, "reconfigure"):  # not so where a test stands in for it
             stream.reconfigure(errors=errors)
     warnings.filterwarnings("ignore", module="PIL")  # what cannot be read is an error of ours; the rest can
-
-
-def _complain(problem: object, code: int) -> int:
-    print(f"minllada_v: {' '.join(str(problem).split())}", file=sys.stderr)
-    return code
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from .chat import IMAGE
-from .errors import InputError
+from .errors import InputError, complain
 from .questions import ABILITIES
 from .scenes import SIZES, Scene, paint, pick
 
@@ -132,16 +132,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         write_samples(arguments.out, draw_samples(arguments.seed, arguments.split), arguments.count)
         return 0
     except InputError as error:
-        return _complain(error, 2)
+        return complain(error, 2)
     except KeyboardInterrupt:
-        return _complain("interrupted", 130)
+        return complain("interrupted", 130)
     except OSError as error:
-        return _complain(f"failed: {error}", 1)
-
-
-def _complain(problem: object, code: int) -> int:
-    print(f"minllada_v: {' '.join(str(problem).split())}", file=sys.stderr)
-    return code
+        return complain(f"failed: {error}", 1)
 
 
 if __name__ == "__main__":
