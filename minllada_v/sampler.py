@@ -1,5 +1,5 @@
-"""The reverse process: fill a row of [MASK] tokens, the most confident first (paper section 3, low-confidence
-remasking).
+"""The reverse process: fill a row of [MASK] tokens, the most confident first (LLaDA-V, arXiv 2505.16933; the method,
+low-confidence remasking in blocks, is LLaDA's, arXiv 2502.09992).
 
 The sampler knows nothing of pictures or transformers. It sees the model as a function `denoise(canvas, positions)`
 from token ids (length,) and positions (n,) to logits (n, vocabulary) there, and yields its state after every step.
@@ -21,8 +21,8 @@ class SamplerConfig:
     """How an answer is sampled. Raises `InputError` for settings that do not fit together."""
 
     gen_length: int = 128  # L, the number of [MASK] tokens that the answer starts from
-    steps: int = None  # denoising steps in all; left out: as many as tokens
-    block_length: int = None  # blocks are finished left to right; left out: a single block
+    steps: int | None = None  # denoising steps in all; left out: as many as tokens
+    block_length: int | None = None  # blocks are finished left to right; left out: a single block
     temperature: float = 0.0  # 0 takes the likeliest token
     cfg_scale: float = 0.0  # classifier-free guidance; 0 is off
     remasking: str = "low_confidence"  # or "random": which chosen tokens are kept
