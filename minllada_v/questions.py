@@ -1,0 +1,196 @@
+"""The abilities of the small world: for each, a random scene and a question about it that has one true answer.
+
+Every function takes a random generator, the most shapes (or bars) to draw and the size of the picture, and returns
+the scene of each picture together with the turns, pairs of question and answer. Where an ability needs two shapes it
+draws two, whatever the most is.
+
+The language is made for a model that writes all words of an answer at once: no word depends on its neighbour, as
+"a" or "an" would, and each word is one token of a small tokenizer.
+"""
+
+from dataclasses import replace
+
+from numpy.random import Generator
+
+from .scenes import (
+    COLOURS, SHAPES, Look, Scene, Thing, cell_grid, cell_of, glyph, pick, place, reading_order, shifted, shuffled,
+    to_cell,
+)
+
+FRAMES = 8  # of a video
+
+# Every word of every question and answer, apart from digits and the marks "," "." "?".
+WORDS = (
+    *COLOURS, *SHAPES, *(f"{shape}s" for shape in SHAPES), "shape", "shapes", "colour", "place", "picture", "number",
+    "bar", "yes", "no", "left", "right", "above", "below", "up", "down", "what", "which", "where", "how", "many", "way",
+    "is", "are", "does", "move", "differs", "describe", "tallest", "there", "this", "the", "a", "and", "it", "from",
+)
+
+Size = tuple[int, int]
+Drawn = tuple[list[Scene], list[tuple[str, str]]]  # a scene for each picture; question and answer of each turn
+
+
+def colour(rng: Generator, most: int, size: Size) -> Drawn:
+    """What colour is the only star?"""
+    asked, *others = shuffled(rng, SHAPES)
+    looks = [(asked, pick(rng, COLOURS)), *_random_looks(rng, rng.integers(most), others)]
+    return [place(rng, looks, size)], [(f"what colour is the {asked}?", looks[0][1])]
+
+
+def shape(rng: Generator, most: int, size: Size) -> Drawn:
+    """What shape is the only red one?"""
+    asked, *others = shuffled(rng, COLOURS)
+    looks = [(pick(rng, SHAPES), asked), *_random_looks(rng, rng.integers(most), colours=others)]
+    return [place(rng, looks, size)], [(f"what is the {asked} shape?", looks[0][0])]
+
+
+def count(rng: Generator, most: int, size: Size) -> Drawn:
+    """How many shapes, stars or red shapes are there?"""
+    kind = pick(rng, ("any", "shape", "colour"))
+    hits = int(rng.integers(kind == "any", most + 1))  # drawn first, so that all answers are equally likely
+    total = hits if kind == "any" else int(rng.integers(max(hits, 1), most + 1))
+    if kind == "any":
+        looks, asked = _random_looks(rng, total), "shapes"
+    elif kind == "shape":
+        wanted, *others = shuffled(rng, SHAPES)
+        looks = _random_looks(rng, hits, [wanted]) + _random_looks(rng, total - hits, others)
+        asked = f"{wanted}s"
+    else:
+        wanted, *others = shuffled(rng, COLOURS)
+        looks = _random_looks(rng, hits, colours=[wanted]) + _random_looks(rng, total - hits, colours=others)
+        asked = f"{wanted} shapes"
+    return [place(rng, looks, size)], [(f"how many {asked} are there?", str(hits))]
+
+
+def yes_no(rng: Generator, most: int, size: Size) -> Drawn:
+    """Is there a red star? Where not, there is a red shape and a star, if there are two: seeing both is not enough."""
+    asked = shape_asked, colour_asked = pick(rng, SHAPES), pick(rng, COLOURS)
+    total = int(rng.integers(1, most + 1))
+    answer = pick(rng, ("yes", "no"))
+    if answer == "yes":
+        looks = [asked, *_random_looks(rng, total - 1)]
+    else:
+        red_other = (pick(rng, [name for name in SHAPES if name != shape_asked]), colour_asked)
+        other_star = (shape_asked, pick(rng, [name for name in COLOURS if name != colour_asked]))
+        looks = shuffled(rng, [red_other, other_star])[:total]
+        while len(looks) < total:
+            looks += [look for look in _random_looks(rng, 1) if look != asked]
+    return [place(rng, looks, size)], [(f"is there a {colour_asked} {shape_asked}?", answer)]
+
+
+def where(rng: Generator, most: int, size: Size) -> Drawn:
+    """On which side of the circle is the star? They are in one row or in one column."""
+    star, circle, *others = shuffled(rng, SHAPES)
+    cells, answer = _aligned(rng, size)
+    looks = _random_looks(rng, 1, [star]) + _random_looks(rng, 1, [circle])
+    looks += _random_looks(rng, rng.integers(max(most, 2) - 1), others)
+    return [place(rng, looks, size, cells)], [(f"from the {circle}, where is the {star}?", answer)]
+
+
+def number(rng: Generator, most: int, size: Size) -> Drawn:
+    """Which number from 10 to 99 is written here? It is not yellow, which is hard to read on white."""
+    digits = str(rng.integers(10, 100))
+    ink = pick(rng, [name for name in COLOURS if name != "yellow"])
+    height = int(rng.integers(18, min(size[1] - 8, size[0] * 5 // 9)))
+    widths = [round(height * glyph(digit).width / glyph(digit).height) for digit in digits]
+    gap = max(2, height // 8)
+    left = int(rng.integers(2, size[0] - 1 - sum(widths) - gap))
+    top = int(rng.integers(2, size[1] - 1 - height))
+    scene = []
+    for digit, width in zip(digits, widths):
+        scene.append(Thing(digit, ink, (left, top, left + width, top + height)))
+        left += width + gap
+    return [scene], [("what number is this?", digits)]
+
+
+def bars(rng: Generator, most: int, size: Size) -> Drawn:
+    """Which bar is tallest? Heights differ by an eighth of the picture at least."""
+    total = int(rng.integers(2, max(most, 2) + 1))
+    colours = shuffled(rng, COLOURS)[:total]
+    levels = [int(level) for level in rng.permutation(range(1, 8))[:total]]
+    slot, floor = size[0] // total, size[1] - 2
+    margin = max(2, (slot - 16) // 2)
+    scene = [Thing("bar", name, (left + margin, floor - level * size[1] // 8, left + slot - margin, floor))
+             for left, name, level in zip(range(0, size[0], slot), colours, levels)]
+    return [scene], [("which bar is tallest?", colours[levels.index(max(levels))])]
+
+
+def describe(rng: Generator, most: int, size: Size) -> Drawn:
+    """Name everything in reading order: row by row, from left to right."""
+    scene = place(rng, _random_looks(rng, rng.integers(1, most + 1)), size)
+    return [scene], [("describe the picture.", ", ".join(f"{thing.colour} {thing.name}" for thing in scene))]
+
+
+def dialogue(rng: Generator, most: int, size: Size) -> Drawn:
+    """Two turns, the second of which says too little without the first."""
+    first, second, *others = shuffled(rng, SHAPES)
+    tint, *tints = shuffled(rng, COLOURS)
+    second_tint = pick(rng, tints)
+    extra = rng.integers(max(most, 2) - 1)
+    looks = [(first, tint), (second, second_tint), *_random_looks(rng, extra, others, tints)]
+    if pick(rng, (True, False)):
+        turns = [(f"what colour is the {first}?", tint), (f"and the {second}?", second_tint)]
+        return [place(rng, looks, size)], turns
+    cells, answer = _aligned(rng, size)
+    scene = place(rng, looks, size, cells[::-1])
+    return [scene], [(f"what is the {tint} shape?", first), (f"from it, where is the {second}?", answer)]
+
+
+def difference(rng: Generator, most: int, size: Size) -> Drawn:
+    """Two pictures that differ in the colour, the shape or the place of one thing. There are three things at most,
+    which leaves a free cell to move to."""
+    old, *others = shuffled(rng, place(rng, _random_looks(rng, rng.integers(1, min(most, 3) + 1)), size))
+    answer = pick(rng, ("colour", "shape", "place"))
+    if answer == "colour":
+        new = replace(old, colour=pick(rng, [name for name in COLOURS if name != old.colour]))
+    elif answer == "shape":
+        new = replace(old, name=pick(rng, [name for name in SHAPES if name != old.name]))
+    else:
+        columns, rows = cell_grid(size)
+        free = set(range(columns * rows)) - {cell_of(thing, size) for thing in (old, *others)}
+        new = to_cell(old, pick(rng, sorted(free)), size)
+    return [reading_order([thing, *others], size) for thing in (old, new)], [("what differs?", answer)]
+
+
+def motion(rng: Generator, most: int, size: Size) -> Drawn:
+    """Which way does the star move? Where two shapes may be drawn, another may stand beside its way."""
+    moving, *others = shuffled(rng, SHAPES)
+    way = pick(rng, ("left", "right", "up", "down"))
+    axis = int(way in ("up", "down"))
+    columns, rows = cell_grid(size)
+    start, *cells = shuffled(rng, range(columns * rows))
+    lane = (lambda cell: cell % columns) if axis else (lambda cell: cell // columns)
+    beside = [cell for cell in cells if lane(cell) != lane(start)]
+    looks = _random_looks(rng, 1, [moving]) + _random_looks(rng, rng.integers(min(most, 2)), others)
+    scene = place(rng, looks, size, [start, *beside])
+
+    mover, *still = sorted(scene, key=lambda thing: thing.name != moving)  # False comes first
+    room = size[axis] - (mover.box[2] - mover.box[0]) - 2  # one pixel to each border stays free
+    step = int(rng.integers(3, room // (FRAMES - 1) + 1))
+    first = int(rng.integers(1, room - step * (FRAMES - 1) + 2))
+    offsets = [first + step * frame - mover.box[axis] for frame in range(FRAMES)]
+    if way in ("left", "up"):
+        offsets.reverse()
+    moved = [shifted(mover, 0, offset) if axis else shifted(mover, offset, 0) for offset in offsets]
+    return [reading_order([thing, *still], size) for thing in moved], [(f"which way does the {moving} move?", way)]
+
+
+def _random_looks(rng: Generator, total: int, shapes=SHAPES, colours=COLOURS) -> list[Look]:
+    return [(pick(rng, shapes), pick(rng, colours)) for _ in range(total)]
+
+
+def _aligned(rng: Generator, size: Size) -> tuple[list[int], str]:
+    """Two cells in one row or one column, and on which side of the second the first is."""
+    columns, rows = cell_grid(size)
+    side = pick(rng, ("left", "right", "above", "below"))
+    if side in ("left", "right"):
+        row = rng.integers(rows)
+        cells = sorted(int(row * columns + column) for column in rng.permutation(columns)[:2])
+    else:
+        column = rng.integers(columns)
+        cells = sorted(int(row * columns + column) for row in rng.permutation(rows)[:2])
+    return cells if side in ("left", "above") else cells[::-1], side
+
+
+ABILITIES = {ability.__name__: ability for ability in (
+    colour, shape, count, yes_no, where, number, bars, describe, dialogue, difference, motion)}
