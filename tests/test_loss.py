@@ -1,0 +1,557 @@
+"""The masked-diffusion loss and the likelihood bound: first in worlds small enough to enumerate, then on the model."""
+
+import copy
+import itertools
+import math
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from golden_data import CASES, CLOSE, TENSORS, golden_model, picture
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from minllada_v import InputError
+from minllada_v.batch import Batch, denoiser, pad, splice_batch
+from minllada_v.chat import EOS, IGNORED, MASK, training_example
+from minllada_v.language import dialogue_causal_mask
+from minllada_v.loss import likelihood_bound, masked_loss, training_loss
+from minllada_v.masking import EPSILON, Masks, draw_times, draw_uniform, mask_by_count, mask_by_time
+from minllada_v.tiles import picture_tiles
+
+SEEDS = st.integers(0, 2**32 - 1)
+V = 3  # the vocabulary of the small worlds: tokens 0 to 2, and [MASK] is 3
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+# Small worlds.
+
+
+def table_denoiser(table: torch.Tensor):
+    """Logits looked up in `table`: for every canvas, (V + 1,) * length, those of every place, (length, V)."""
+    return lambda canvas, masked: table[canvas.unbind(dim=1)][masked]
+
+
+def arbitrary_denoiser(length: int, seed: int):
+    """Random logits for every canvas of `length` tokens: conditionals that fit no joint distribution."""
+    return table_denoiser(2 * torch.randn(*[V + 1] * length, length, V, dtype=torch.float64, generator=seeded(seed)))
+
+
+def random_joint(length: int, seed: int) -> torch.Tensor:
+    """A distribution over all sequences of `length` tokens: (V,) * length."""
+    logits = 2 * torch.randn(*[V] * length, dtype=torch.float64, generator=seeded(seed))
+    return logits.flatten().softmax(dim=0).view(logits.shape)
+
+
+def consistent_denoiser(joint: torch.Tensor):
+    """The conditionals of `joint`: what a place holds, given the visible tokens and nothing about other masks."""
+    length, marginals = joint.dim(), joint
+    for place in range(length):  # at index V, [MASK]: the sum over what could stand there
+        marginals = torch.cat([marginals, marginals.sum(dim=place, keepdim=True)], dim=place)
+    conditionals = [marginals.narrow(place, 0, V).movedim(place, -1).unsqueeze(place).expand(*[V + 1] * length, V)
+                    for place in range(length)]
+    return table_denoiser(torch.stack(conditionals, dim=-2).log())
+
+
+def every_mask(length: int):
+    """All ways of masking `length` places, as tensors (1, length)."""
+    return [torch.tensor([mask]) for mask in itertools.product([False, True], repeat=length)]
+
+
+def loss_of_mask(denoise, answer: torch.Tensor, masking, t: float, mask: torch.Tensor, labels=None) -> float:
+    """The loss of `answer` (length,) with exactly `mask` (1, length), which low uniform numbers bring about."""
+    labels = answer[None] if labels is None else labels
+    masks = masking(labels, torch.tensor([t], dtype=torch.float64), torch.where(mask, 0.0, 1.0))
+    assert masks.masked.equal(mask)
+    return masked_loss(denoise, answer[None], labels, V, masks).item()
+
+
+def mean_over_masks(denoise, answer: torch.Tensor, t: float) -> float:
+    """The loss at time t, averaged over every mask: each target is masked with probability p(t)."""
+    p = (1 - EPSILON) * t + EPSILON
+    return sum(
+        p ** int(mask.sum()) * (1 - p) ** int((~mask).sum()) * loss_of_mask(denoise, answer, mask_by_time, t, mask)
+        for mask in every_mask(len(answer))
+    )
+
+
+def mean_over_times(denoise, answer: torch.Tensor, start: float = 0.0) -> float:
+    """The loss averaged over every mask and every t in (start, 1).
+
+    The average over masks is a polynomial in t, of degree below n, which Gauss-Legendre quadrature integrates without
+    error.
+    """
+    nodes, weights = np.polynomial.legendre.leggauss(len(answer))
+    times = start + (1 - start) * (nodes + 1) / 2
+    return sum(weight / 2 * mean_over_masks(denoise, answer, t) for t, weight in zip(times.tolist(), weights.tolist()))
+
+
+def mean_over_counts(denoise, answer: torch.Tensor, labels: torch.Tensor | None = None) -> float:
+    """The loss averaged over every count l in 1..n and every mask of l targets."""
+    targets = torch.ones(1, len(answer), dtype=torch.bool) if labels is None else labels != IGNORED
+    n = int(targets.sum())
+    by_count = {count: [] for count in range(1, n + 1)}
+    for mask in every_mask(len(answer)):
+        if mask.any() and not (mask & ~targets).any():
+            count = int(mask.sum())
+            by_count[count].append(loss_of_mask(denoise, answer, mask_by_count, (count - 0.5) / n, mask, labels))
+    return sum(sum(losses) / len(losses) for losses in by_count.values()) / n
+
+
+def test_the_loss_of_a_batch_is_the_sum_over_masked_places_term_by_term():
+    """Oracle: a loop that computes every logarithm of a softmax by hand."""
+    generator = seeded(0)
+    denoise = arbitrary_denoiser(4, seed=0)
+    ids = torch.randint(V, (50, 4), generator=generator)
+    labels = ids.masked_fill(torch.rand(50, 4, generator=generator) < 0.3, IGNORED)
+    masked = (labels != IGNORED) & (torch.rand(50, 4, generator=generator) < 0.5)
+    divisor = torch.rand(50, generator=generator, dtype=torch.float64) + 0.1
+    losses = masked_loss(denoise, ids, labels, V, Masks(masked, divisor))
+    for sequence in range(50):
+        canvas = ids[sequence].clone()
+        canvas[masked[sequence]] = V
+        total = 0.0
+        for place in range(4):
+            if masked[sequence, place]:
+                only = torch.zeros(1, 4, dtype=torch.bool)
+                only[0, place] = True
+                logits = denoise(canvas[None], only)[0].tolist()
+                total -= logits[labels[sequence, place]] - math.log(sum(math.exp(logit) for logit in logits))
+        assert losses[sequence].item() == pytest.approx(total / divisor[sequence].item(), rel=1e-12)
+
+
+@settings(deadline=None)
+@given(seed=SEEDS, t=st.floats(0, 1))
+def test_a_perfect_denoiser_has_no_loss_whatever_is_masked(seed, t):
+    """If the right token has probability 1 the loss is 0: for every t and every mask, not just on average."""
+    answer = torch.randint(V, (3,), generator=seeded(seed))
+
+    def perfect(canvas, masked):
+        return torch.where(torch.eye(V)[answer] == 1, 0.0, -torch.inf).expand(len(canvas), -1, -1)[masked]
+
+    for mask in every_mask(3):
+        assert loss_of_mask(perfect, answer, mask_by_time, t, mask) == 0
+        if mask.any():
+            assert loss_of_mask(perfect, answer, mask_by_count, (int(mask.sum()) - 0.5) / 3, mask) == 0
+
+
+@settings(deadline=None)
+@given(t=st.floats(0, 1), length=st.integers(1, 5))
+def test_a_uniform_denoiser_loses_log_V_per_token_on_average_by_time_and_always_by_count(t, length):
+    """By time, a mask of k places costs k · log V / (p · n): too little or too much, as chance masks few or many, and
+    log V only on average over the masks, at every t. By count k masks are divided by k: log V for every mask."""
+    def uniform(canvas, masked):
+        return torch.zeros(int(masked.sum()), V, dtype=torch.float64)
+
+    answer = torch.zeros(length, dtype=torch.long)
+    assert mean_over_masks(uniform, answer, t) == pytest.approx(math.log(V))
+    p = (1 - EPSILON) * t + EPSILON
+    for mask in every_mask(length):
+        count = int(mask.sum())
+        by_time = loss_of_mask(uniform, answer, mask_by_time, t, mask)
+        assert by_time == pytest.approx(count * math.log(V) / (p * length))
+        if count:
+            by_count = loss_of_mask(uniform, answer, mask_by_count, (count - 0.5) / length, mask)
+            assert by_count == pytest.approx(math.log(V))
+
+
+@settings(deadline=None)
+@given(seed=SEEDS, first=st.integers(0, V - 1), second=st.integers(0, V - 1))
+def test_in_a_two_token_world_the_average_is_what_enumeration_gives(seed, first, second):
+    """Let A be the nats of both tokens, each asked for while the other is visible, and B while both are masked.
+    At probability p one token alone is masked with p (1 − p) each, both with p². Divided by 2p this is
+    ((1 − p) A + p B) / 2, and the mean of p is (1 + ε)/2. By count, A and B come up equally often: without ε the two
+    ways of masking have the same expectation."""
+    denoise = arbitrary_denoiser(2, seed)
+
+    def nats(canvas, place, token):
+        only = torch.tensor([[place == 0, place == 1]])
+        return -denoise(torch.tensor([canvas]), only).log_softmax(dim=-1)[0, token].item()
+
+    A = nats([V, second], 0, first) + nats([first, V], 1, second)
+    B = nats([V, V], 0, first) + nats([V, V], 1, second)
+    answer = torch.tensor([first, second])
+    assert mean_over_counts(denoise, answer) == pytest.approx((A + B) / 4)
+    assert mean_over_times(denoise, answer) == pytest.approx(((1 - EPSILON) * A + (1 + EPSILON) * B) / 4)
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=SEEDS, length=st.integers(1, 4))
+def test_both_ways_of_masking_have_one_expectation_but_for_epsilon(seed, length):
+    """LLaDA equations 5 and 6 are equal for any denoiser if p is uniform in (0, 1). Training leaves (0, ε) out; with t
+    continued below 0, to where p is 0, the averages agree exactly."""
+    denoise, answer = arbitrary_denoiser(length, seed), torch.randint(V, (length,), generator=seeded(seed))
+    by_time = mean_over_times(denoise, answer, start=-EPSILON / (1 - EPSILON))
+    assert by_time == pytest.approx(mean_over_counts(denoise, answer), rel=1e-9)
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=SEEDS, length=st.integers(1, 4))
+def test_for_consistent_conditionals_the_bound_is_exact(seed, length):
+    """If the denoiser's conditionals all come from one joint distribution, the bound by count, n times the loss, is
+    −log p of the answer itself: unmasking in a random order is the chain rule, whatever the order."""
+    joint = random_joint(length, seed)
+    answer = torch.randint(V, (length,), generator=seeded(seed))
+    bound = length * mean_over_counts(consistent_denoiser(joint), answer)
+    assert bound == pytest.approx(-joint[tuple(answer.tolist())].log().item(), rel=1e-9)
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=SEEDS)
+def test_with_a_prompt_the_bound_is_the_conditional_probability(seed):
+    """Places without a label are given: two of four tokens, and the bound is −log p(the others | them)."""
+    joint = random_joint(4, seed)
+    answer = torch.randint(V, (4,), generator=seeded(seed))
+    labels = answer.clone()[None]
+    labels[0, [0, 2]] = IGNORED
+    bound = 2 * mean_over_counts(consistent_denoiser(joint), answer, labels)
+    of_prompt = joint[answer[0], :, answer[2], :].sum()
+    assert bound == pytest.approx(-(joint[tuple(answer.tolist())] / of_prompt).log().item(), rel=1e-9)
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=SEEDS)
+def test_for_any_denoiser_the_bound_lies_above_the_order_averaged_likelihood(seed):
+    """Conditionals that fit no joint distribution give each order of unmasking its own likelihood. The model's is
+    their mean, and −log of a mean is at most the mean of the −log, which the bound is."""
+    denoise, answer = arbitrary_denoiser(3, seed), torch.randint(V, (3,), generator=seeded(seed))
+    likelihoods = []
+    for order in itertools.permutations(range(3)):
+        canvas, log_p = torch.full((1, 3), V), 0.0
+        for place in order:
+            only = torch.zeros(1, 3, dtype=torch.bool)
+            only[0, place] = True
+            log_p += denoise(canvas, only).log_softmax(dim=-1)[0, answer[place]].item()
+            canvas[0, place] = answer[place]
+        likelihoods.append(math.exp(log_p))
+    assert 3 * mean_over_counts(denoise, answer) >= -math.log(sum(likelihoods) / 6) - 1e-9
+
+
+@pytest.mark.parametrize("stratified", [False, True])
+def test_the_training_loss_estimates_the_average_over_times_and_masks(stratified):
+    """All draws together: the mean of 100 batches of 500 lies within five standard errors of the enumerated value."""
+    denoise, answer = arbitrary_denoiser(3, seed=1), torch.tensor([2, 0, 1])
+    ids, generator = answer.expand(500, -1), seeded(1)
+    losses = torch.stack([training_loss(denoise, ids, ids, V, generator, stratified) for _ in range(100)])
+    assert abs(losses.mean() - mean_over_times(denoise, answer)) < 5 * losses.std() / 10
+
+
+@pytest.mark.parametrize("masking", [mask_by_count, mask_by_time])
+def test_the_likelihood_bound_estimates_the_exact_log_probability(masking):
+    """200 draws for each of 100 copies: every copy's mean is an estimate, and their mean is within five standard
+    errors of −log p. (By time there is an error of order ε besides, which is far smaller here.)"""
+    joint, answer = random_joint(3, seed=2), torch.tensor([0, 2, 1])
+    ids = answer.expand(100, -1)
+    estimates = likelihood_bound(consistent_denoiser(joint), ids, ids, V, 200, seeded(2), masking)
+    assert estimates.shape == (200, 100)
+    means = estimates.mean(dim=0)
+    assert abs(means.mean() + joint[0, 2, 1].log()) < 5 * means.std() / 10
+
+
+def test_masking_by_count_has_less_variance_than_by_time():
+    """The reason for it: chance no longer decides how many places are masked (LLaDA, section 2.4)."""
+    denoise, labels = arbitrary_denoiser(3, seed=3), torch.tensor([0, 2, 1]).expand(20_000, -1)
+    generator = seeded(3)
+    t, uniform = draw_times(20_000, generator), draw_uniform(labels, generator)
+    by_time, by_count = (masked_loss(denoise, labels, labels, V, way(labels, t, uniform)).var()
+                         for way in (mask_by_time, mask_by_count))
+    assert by_count < by_time / 2
+
+
+def harder_with_more_masks(canvas, masked):
+    """A denoiser for which token 0 costs 0.2 nats, and up to 3 more as more of its sequence is masked."""
+    nats = 0.2 + 3 * masked.double().mean(dim=1, keepdim=True).expand(masked.shape)[masked]
+    return torch.stack([torch.zeros_like(nats), nats.expm1().log()], dim=1)
+
+
+def test_stratified_times_give_a_training_loss_of_less_variance():
+    """Where more masks make every token harder, as they do for a real model, the loss depends on t, and times that are
+    spread evenly over a batch of 8 leave that part of its variance out: here well over half of the whole."""
+    ids, generator = torch.zeros(8, 32, dtype=torch.long), seeded(4)
+    plain, stratified = (
+        torch.stack([training_loss(harder_with_more_masks, ids, ids, 1, generator, way) for _ in range(1000)]).var()
+        for way in (False, True)
+    )
+    assert stratified < plain / 2
+
+
+def test_stratified_draws_try_every_count_equally_often():
+    """The draws of the likelihood bound are stratified: with twice as many as there are targets, each count comes up
+    twice. Where nothing but the count matters the estimate then has no error at all."""
+    ids = torch.zeros(3, 16, dtype=torch.long)
+    bounds = likelihood_bound(harder_with_more_masks, ids, ids, 1, 32, seeded(4)).mean(dim=0)
+    exact = sum(0.2 + 3 * count / 16 for count in range(1, 17))
+    assert bounds.tolist() == pytest.approx([exact] * 3, rel=1e-6)
+
+
+def test_the_gradient_of_the_loss_is_that_of_its_finite_differences():
+    """Through a small network, in float64, for both ways of masking; a sequence in which nothing is masked included."""
+    generator = seeded(5)
+    ids = torch.randint(V, (3, 4), generator=generator)
+    embedding = torch.randn(V + 1, 5, dtype=torch.float64, generator=generator, requires_grad=True)
+    head = torch.randn(V, 5, dtype=torch.float64, generator=generator, requires_grad=True)
+    t, uniform = torch.tensor([0.0, 0.4, 0.9]), torch.rand(3, 4, generator=generator)
+    assert mask_by_time(ids, t, uniform).masked.sum(dim=1).tolist()[0] == 0
+
+    for masking in (mask_by_time, mask_by_count):
+        def loss(embedding, head):
+            def denoise(canvas, masked):
+                seen = embedding[canvas]  # (batch, length, 5)
+                return torch.tanh(seen + seen.mean(dim=1, keepdim=True))[masked] @ head.T
+
+            return masked_loss(denoise, ids, ids, V, masking(ids, t, uniform))
+
+        assert torch.autograd.gradcheck(loss, (embedding, head))
+
+
+def test_logits_in_half_precision_are_compared_in_float32():
+    """Cross-entropy over a large vocabulary in bfloat16 would be off in the second digit."""
+    logits = torch.randn(1, 5000, generator=seeded(6)).bfloat16()
+    ids = torch.tensor([[17]])
+    masks = Masks(torch.tensor([[True]]), torch.ones(1))
+    loss = masked_loss(lambda canvas, masked: logits, ids, ids, 5000, masks)
+    assert loss.dtype == torch.float32
+    assert torch.allclose(loss, -logits.double().log_softmax(dim=-1)[:, 17].float())
+
+
+# The model, against what the released implementation computed.
+
+
+def trainable():
+    """(a copy of the golden model with gradients, tokenizer, id of [MASK])."""
+    model, tokenizer = golden_model()
+    return copy.deepcopy(model).requires_grad_(True), tokenizer, tokenizer.token_id(MASK)
+
+
+def features_of(model, index: int) -> torch.Tensor:
+    """The features of golden picture `index`, with their gradients."""
+    [tiles] = picture_tiles([picture(index)], model.config)
+    return model.merge(model.project(tiles.pixel_values), tiles)
+
+
+@cache
+def examples():
+    """`(input_ids, labels, turn_ids)` of every golden conversation."""
+    _, tokenizer = golden_model()
+    return [training_example(tokenizer, sample["conversations"]) for sample in CASES["samples"]]
+
+
+def test_golden_labels_and_turns():
+    for (input_ids, labels, _), sample in zip(examples(), CASES["samples"], strict=True):
+        assert input_ids == sample["input_ids"]
+        assert labels == sample["labels"]
+    assert examples()[CASES["conversation_ids"]["sample"]][2] == CASES["conversation_ids"]["ids"]
+
+
+@pytest.mark.parametrize("case", CASES["losses"])
+def test_golden_padding(case):
+    """Padding stands in ids and labels alike: the model learns it."""
+    _, tokenizer = golden_model()
+    assert tokenizer.token_id(EOS) == case["padding_id"]
+    input_ids, labels, turn_ids = pad([examples()[sample] for sample in case["samples"]], case["padding_id"])
+    assert input_ids.tolist() == case["input_ids"]
+    assert labels.tolist() == case["labels"]
+    assert turn_ids.shape == labels.shape
+
+
+@pytest.mark.parametrize("number", range(len(CASES["losses"])))
+def test_golden_loss_and_gradients(number):
+    """Loss of a batch and the norms of three gradients, from the lowest trained layer to the highest."""
+    case = CASES["losses"][number]
+    model, _, mask_id = trainable()
+    pictures = [[features_of(model, case["image"])] for _ in case["samples"]]
+    input_ids, labels, _ = pad([examples()[sample] for sample in case["samples"]], case["padding_id"])
+    batch = splice_batch(input_ids, labels, pictures)
+    assert batch.ids.shape == (len(case["samples"]), case["length"]) and batch.turn_ids is None
+
+    masks = mask_by_time(batch.labels, TENSORS[f"loss/{number}/t"], TENSORS[f"loss/{number}/uniform"])
+    loss = masked_loss(denoiser(model, batch), batch.ids, batch.labels, mask_id, masks).mean()
+    loss.backward()
+    weights = {
+        "grad_projector0": model.mm_projector[0].weight,
+        "grad_q0": model.language_model.layers[0].self_attn.q_proj.weight,
+        "grad_lm_head": model.language_model.lm_head.weight,
+    }
+    assert torch.allclose(loss, TENSORS[f"loss/{number}/loss"], **CLOSE)
+    for name, weight in weights.items():
+        assert torch.allclose(weight.grad.norm(), TENSORS[f"loss/{number}/{name}"], **CLOSE), name
+
+
+def test_golden_dialogue_causal_logits():
+    """Sample 1 with picture 1, nothing masked: the first and last logits under dialogue-causal attention."""
+    model, _ = golden_model()
+    input_ids, labels, turn_ids = pad([examples()[1]], 0)
+    batch = splice_batch(input_ids, labels, [[features_of(model, 1)]], turn_ids)
+    asked = torch.zeros_like(batch.ids, dtype=torch.bool)
+    asked[:, :4] = asked[:, -4:] = True
+    logits = denoiser(model, batch)(batch.ids, asked)
+    expected = torch.cat([TENSORS["dialogue/first_logits"], TENSORS["dialogue/last_logits"]])
+    assert torch.allclose(logits, expected, **CLOSE)
+
+
+# The model, in batches.
+
+
+def filled_up_batch(model, dialogue_causal: bool) -> tuple[Batch, list[Batch]]:
+    """Four sequences, about three pictures of different length and about none: as one batch, and each alone."""
+    input_ids, labels, turn_ids = pad([examples()[sample] for sample in (1, 1, 2, 1)], 603)
+    pictures = [[features_of(model, 2)], [features_of(model, 0)], [], [features_of(model, 1)]]
+
+    def spliced(rows: slice) -> Batch:
+        return splice_batch(input_ids[rows], labels[rows], pictures[rows], turn_ids[rows] if dialogue_causal else None)
+
+    return spliced(slice(None)), [spliced(slice(row, row + 1)) for row in range(4)]
+
+
+@pytest.mark.parametrize("dialogue_causal", [False, True])
+def test_a_filled_up_batch_is_the_mean_of_its_sequences(dialogue_causal):
+    """The same masks give each sequence the same loss in the batch as alone, and the same gradient."""
+    model, _, mask_id = trainable()
+    batch, singles = filled_up_batch(model, dialogue_causal)
+    lengths = [single.ids.shape[1] for single in singles]
+    assert len(set(lengths)) == 4 and batch.ids.shape == (4, max(lengths))
+    t, uniform = torch.tensor([0.3, 0.6, 0.5, 0.9]), draw_uniform(batch.labels, seeded(7))
+
+    masks = mask_by_time(batch.labels, t, uniform)
+    together = masked_loss(denoiser(model, batch), batch.ids, batch.labels, mask_id, masks)
+    alone = torch.cat([
+        masked_loss(denoiser(model, single), single.ids, single.labels, mask_id,
+                    mask_by_time(single.labels, t[row : row + 1], uniform[row : row + 1, : lengths[row]]))
+        for row, single in enumerate(singles)
+    ])
+    assert torch.allclose(together, alone, rtol=1e-5)
+    key = model.language_model.layers[0].self_attn.k_proj
+    weights = [model.image_newline, model.mm_projector[0].weight, key.weight]
+    for in_batch, of_singles in zip(torch.autograd.grad(together.mean(), weights, retain_graph=True),
+                                    torch.autograd.grad(alone.mean(), weights)):
+        assert torch.allclose(in_batch, of_singles, rtol=1e-4, atol=1e-4 * of_singles.abs().max().item())
+
+
+@pytest.mark.parametrize("dialogue_causal", [False, True])
+def test_what_stands_at_filled_up_places_changes_nothing(dialogue_causal):
+    """No logits of a real place move when the ids there do, and no label asks for them."""
+    model, _ = golden_model()
+    batch, singles = filled_up_batch(model, dialogue_causal)
+    real = torch.arange(batch.ids.shape[1]) < torch.tensor([single.ids.shape[1] for single in singles])[:, None]
+    assert not real.all() and (batch.labels[~real] == IGNORED).all()
+    denoise = denoiser(model, batch)
+    changed = torch.where(real, batch.ids, 99)
+    assert denoise(batch.ids, real).equal(denoise(changed, real))
+    assert not torch.allclose(denoise(batch.ids, ~real), denoise(changed, ~real))
+
+
+def test_padding_is_learned_and_belongs_to_the_last_turn():
+    """Unlike what is filled up: padding is a target, and it is attended to, so the same question has other logits
+    with it."""
+    model, _ = golden_model()
+    longer = tuple(2 * part for part in examples()[1])
+    input_ids, labels, turn_ids = pad([examples()[1], longer], 603)
+    own = len(examples()[1][0])
+    assert (input_ids[0, own:] == 603).all() and (labels[0, own:] == 603).all() and (turn_ids[0, own:] == 1).all()
+    assert turn_ids[1].tolist() == longer[2]
+
+    logits = []
+    for end in (own, None):
+        batch = splice_batch(input_ids[:1, :end], labels[:1, :end], [[features_of(model, 1)]])
+        asked = torch.zeros_like(batch.ids, dtype=torch.bool)
+        asked[0, 0] = True
+        logits.append(denoiser(model, batch)(batch.ids, asked))
+    assert not torch.allclose(*logits, **CLOSE)
+
+
+def test_picture_places_carry_no_label_and_the_pictures_turn():
+    """Where a picture's features stand there is nothing to ask; they belong to the turn of their `<image>`."""
+    model, _ = golden_model()
+    input_ids, labels, turn_ids = pad([examples()[1]], 603)
+    batch = splice_batch(input_ids, labels, [[features_of(model, 1)]], turn_ids + 5)
+    shown = batch.ids == -200
+    assert shown.sum() == len(batch.features[0]) > 1
+    assert (batch.labels[shown] == IGNORED).all() and (batch.turn_ids[shown] == 5).all()
+    assert batch.labels[~shown].tolist() == [label for label, i in zip(labels[0], input_ids[0]) if i != -200]
+
+
+def test_the_attention_gets_a_mask_only_if_the_batch_needs_one():
+    """Sequences of one length see everything without any mask; a dense one would rule the fastest kernels out. In a
+    filled-up batch a place sees its own sequence and nothing behind it."""
+    model, _, _ = trainable()
+    masks = []
+    model.language_model.register_forward_pre_hook(lambda _, inputs: masks.append(inputs[1]))
+    filled_up, singles = filled_up_batch(model, dialogue_causal=False)
+    for batch in (singles[0], filled_up):
+        denoiser(model, batch)(batch.ids, batch.labels != IGNORED)
+    without, needed = masks
+    assert without is None
+    for row, single in enumerate(singles):
+        length = single.ids.shape[1]
+        assert needed[row, 0, :length, :length].all() and not needed[row, 0, :length, length:].any()
+
+
+def test_logits_are_computed_at_masked_places_only():
+    """`lm_head` sees one row for each masked place and none besides. Oracle: all logits, then those asked for."""
+    model, _, mask_id = trainable()
+    batch, _ = filled_up_batch(model, dialogue_causal=False)
+    t, uniform = torch.tensor([0.2, 0.5, 0.0, 0.1]), draw_uniform(batch.labels, seeded(8))
+    masked = mask_by_time(batch.labels, t, uniform).masked
+    canvas = batch.ids.masked_fill(masked, mask_id)
+    embeddings = model.embed(canvas, torch.cat(batch.features))
+    everywhere = model.language_model.lm_head(
+        model.language_model(embeddings, dialogue_causal_mask(batch.turn_ids)))  # (batch, length, vocabulary)
+    rows = []
+    model.language_model.lm_head.register_forward_pre_hook(lambda _, inputs: rows.append(tuple(inputs[0].shape)))
+    logits = denoiser(model, batch)(canvas, masked)
+    assert rows == [(int(masked.sum()), model.config.hidden_size)]
+    assert torch.allclose(logits, everywhere[masked], **CLOSE)
+
+
+def test_a_batch_in_which_chance_masks_nothing_has_loss_0_and_gradient_0():
+    """That happens, with few targets and a small t, and must not stop the training with an error or a NaN. The
+    attention is asked about one place even then."""
+    model, _, mask_id = trainable()
+    asked = []
+    model.language_model.register_forward_pre_hook(lambda _, inputs: asked.append(inputs[2].tolist()))
+    input_ids, labels, _ = pad([examples()[2]], 0)
+    batch = splice_batch(input_ids, labels, [[]])
+    masks = mask_by_time(labels, torch.zeros(1), torch.ones_like(labels))
+    loss = masked_loss(denoiser(model, batch), batch.ids, batch.labels, mask_id, masks).mean()
+    loss.backward()
+    assert loss.item() == 0 and asked == [[0]]
+    gradients = [parameter.grad for parameter in model.language_model.parameters()]
+    assert all(gradient is not None and not gradient.any() for gradient in gradients)
+
+
+def test_the_gradient_through_the_model_is_that_of_finite_differences():
+    """In float64, for the features of the pictures, in a filled-up batch with dialogue-causal attention."""
+    model, _, mask_id = trainable()
+    model = model.double()
+    model.compute_dtype = torch.float64
+    input_ids, labels, turn_ids = pad([examples()[1]] * 2, 0)
+    rows = [torch.randn(count, 32, dtype=torch.float64, generator=seeded(9), requires_grad=True) for count in (3, 5)]
+
+    def loss(*rows):
+        batch = splice_batch(input_ids, labels, [[row] for row in rows], turn_ids)
+        masks = mask_by_time(batch.labels, torch.tensor([0.5, 0.8]), draw_uniform(batch.labels, seeded(9)))
+        return masked_loss(denoiser(model, batch), batch.ids, batch.labels, mask_id, masks)
+
+    assert torch.autograd.gradcheck(loss, rows, fast_mode=True)
+
+
+def test_the_likelihood_bound_of_the_model_is_reproducible_and_has_a_gradient():
+    """Of an answer about a picture: one estimate for each draw, the same for the same seed."""
+    model, _, mask_id = trainable()
+    input_ids, labels, _ = pad([examples()[0]], 0)
+    batch = splice_batch(input_ids, labels, [[features_of(model, 1)]])
+    one, two = (likelihood_bound(denoiser(model, batch), batch.ids, batch.labels, mask_id, 3, seeded(10))
+                for _ in range(2))
+    assert one.shape == (3, 1) and one.equal(two) and (one > 0).all()
+    one.mean().backward()
+    assert model.mm_projector[0].weight.grad.norm() > 0
+
+
+def test_a_batch_with_the_wrong_number_of_pictures_is_refused():
+    input_ids, labels, _ = pad([examples()[0]], 0)
+    with pytest.raises(InputError, match="1 places for pictures, but 0 pictures"):
+        splice_batch(input_ids, labels, [[]])
