@@ -20,7 +20,7 @@ from .model import LLaDAV
 from .tokenizer import Tokenizer
 
 # (tensor name in the file, name in this package); {i} is the number of a layer. The first ten rows are released
-# LLaDA-V, the others the text-only LLaDA-8B.
+# LLaDA-V, the next the text-only LLaDA-8B, the last four SigLIP 2.
 NAMES = [
     ("model.vision_tower.vision_tower.vision_model.embeddings.patch_embedding.", "vision_tower.patch_embedding."),
     ("model.vision_tower.vision_tower.vision_model.embeddings.position_embedding.", "vision_tower.position_embedding."),
@@ -44,6 +44,10 @@ NAMES = [
     ("model.transformer.blocks.{i}.ff_out.", "language_model.layers.{i}.mlp.down_proj."),
     ("model.transformer.ln_f.", "language_model.norm."),
     ("model.transformer.ff_out.", "language_model.lm_head."),
+    ("vision_model.embeddings.patch_embedding.", "vision_tower.patch_embedding."),
+    ("vision_model.embeddings.position_embedding.", "vision_tower.position_embedding."),
+    ("vision_model.encoder.layers.", "vision_tower.layers."),
+    ("vision_model.post_layernorm.", "vision_tower.post_layernorm."),
 ]
 
 

@@ -78,11 +78,15 @@ def read_config(path: str | Path) -> Config:
     A config without any vision key (`mm_…`, `vision_config`) is a text-only LLaDA's, and LLaDA-8B's own key names
     are understood. Unknown keys are ignored.
     """
-    values = read_json(Path(path))
+    return check_config(read_json(Path(path)), str(path))
+
+
+def check_config(values: dict, where: str) -> Config:
+    """As `read_config`, from the object itself. `where` names it in errors."""
     text_only = not any(key.startswith("mm_") or key == "vision_config" for key in values)
     if text_only:
         values = {LLADA_8B_KEYS.get(key, key): value for key, value in values.items() if value is not None}
-    checked = _Checked(values, str(path))
+    checked = _Checked(values, where)
     for key, allowed in SUPPORTED.items():
         if key in values and values[key] not in allowed:
             choices = " or ".join(map(repr, allowed))

@@ -214,8 +214,9 @@ class Examples(torch.utils.data.Dataset):
     def __getitem__(self, number: int) -> Example | InputError:
         return self._encoded(self.data.training_record, number)
 
-    def held_out(self) -> list[Example | InputError]:
-        return [self._encoded(self.data.held_out_record, number) for number in range(self.data.held_out_count)]
+    def held_out(self, number: int) -> Example | InputError:
+        """Example `number` of the evaluation."""
+        return self._encoded(self.data.held_out_record, number)
 
     def _encoded(self, read, number: int) -> Example | InputError:
         try:

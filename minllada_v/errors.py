@@ -12,6 +12,10 @@ class InputError(ValueError):
     """
 
 
+class RunError(RuntimeError):
+    """A run cannot go on. The message is one line that says why; the command line prints it and exits with code 1."""
+
+
 def read_json(path: Path) -> dict:
     """The JSON object in the file `path`. Raises `InputError` if there is none."""
     try:
