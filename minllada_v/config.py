@@ -85,7 +85,7 @@ def check_config(values: dict, where: str) -> Config:
     """As `read_config`, from the object itself. `where` names it in errors."""
     text_only = not any(key.startswith("mm_") or key == "vision_config" for key in values)
     if text_only:
-        values = {LLADA_8B_KEYS.get(key, key): value for key, value in values.items() if value is not None}
+        values = translate_keys(values)
     checked = _Checked(values, where)
     for key, allowed in SUPPORTED.items():
         if key in values and values[key] not in allowed:
@@ -93,6 +93,13 @@ def check_config(values: dict, where: str) -> Config:
             checked.fail(f"{key} is {values[key]!r}, and only {choices} is supported")
     language = _language_sizes(checked)
     return Config(**language) if text_only else Config(**language, **_vision_settings(checked))
+
+
+def translate_keys(values: dict) -> dict:
+    """A language model's config with LLaDA-8B's names replaced. What such a name says counts: beside its
+    `embedding_size`, LLaDA-8B's `vocab_size` may be smaller."""
+    values = {key: value for key, value in values.items() if value is not None}
+    return values | {ours: values[theirs] for theirs, ours in LLADA_8B_KEYS.items() if theirs in values}
 
 
 class _Checked:

@@ -48,7 +48,7 @@ class Learner(nn.Module):
         """
         if not examples:
             nothing = Example([self.padding_id], [self.padding_id], [0], [])
-            return 0 * self([nothing], torch.zeros(1), [0])
+            return 0 * Learner.forward(self, [nothing], torch.zeros(1), [0])
         device = self.model.device
         input_ids, labels, _ = pad([(it.input_ids, it.labels, it.turn_ids) for it in examples], self.padding_id)
         with self.autocast():

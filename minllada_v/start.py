@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .checkpoint import find_weights, load_pretrained, open_tensors, package_name, released_name
-from .config import LLADA_8B_KEYS, Config, check_config
+from .config import Config, VisionConfig, check_config, translate_keys
 from .errors import InputError, read_json
 from .model import LLaDAV
 from .projector import Projector
@@ -54,11 +54,11 @@ def from_parts(language: Path, vision: Path, seed: int) -> Start:
 
     Of 27 vision layers 26 are used. Raises `InputError` if a part is missing or does not fit its config.
     """
-    values = {LLADA_8B_KEYS.get(key, key): value for key, value in read_json(language / "config.json").items()}
     tower = read_json(vision / "config.json").get("vision_config") or {}
-    config_values = {key: value for key, value in values.items() if value is not None} | LLADA_V_CONFIG | {
-        "vision_config": tower, "mm_hidden_size": tower.get("hidden_size", 1152)}
-    config = check_config(config_values, f"{language / 'config.json'} with {vision / 'config.json'}")
+    width = tower.get("hidden_size", VisionConfig.hidden_size) if isinstance(tower, dict) else None
+    values = translate_keys(read_json(language / "config.json")) | LLADA_V_CONFIG | {
+        "vision_config": tower, "mm_hidden_size": width}
+    config = check_config(values, f"{language / 'config.json'} with {vision / 'config.json'}")
     tokenizer = read_tokenizer(language, config)
 
     tensors: dict[str, Tensor] = {}
@@ -72,7 +72,7 @@ def from_parts(language: Path, vision: Path, seed: int) -> Start:
     fresh = fresh_projector(config, seed)
     tensors |= {released_name(name): tensor for name, tensor in fresh.items()}
     model.load_state_dict(find_weights(model, tensors, Path(f"{language} with {vision}")), assign=True)
-    return Start(model, tokenizer, read_files(language) | {"config.json": as_json(config_values)})
+    return Start(model, tokenizer, read_files(language) | {"config.json": as_json(values)})
 
 
 def from_nothing(config_file: Path, seed: int) -> Start:
