@@ -36,7 +36,8 @@ def sum_over_processes(values: torch.Tensor):
 
 
 class Signals:
-    """Within `with`, Ctrl-C and SIGTERM end nothing, but set `number`. A second one of them acts as usual."""
+    """Within `with`, Ctrl-C and SIGTERM end nothing, but set `number`. A second one acts as usual, except under
+    torchrun, where each comes twice."""
 
     def __enter__(self) -> "Signals":
         self.number = 0
@@ -49,4 +50,5 @@ class Signals:
 
     def _note(self, number: int, frame):
         self.number = number
-        self.__exit__()
+        if "RANK" not in os.environ:  # torchrun passes on the Ctrl-C that the terminal has sent already
+            self.__exit__()

@@ -18,10 +18,8 @@ from .model import LLaDAV
 from .projector import Projector
 from .tokenizer import Tokenizer
 
-# What LLaDA-V adds to the config of a language model (spec: the released config.json).
+# What the released config.json has in addition to a language model's, which may say otherwise.
 LLADA_V_CONFIG = {
-    "architectures": ["LlavaLLaDAModelLM"],
-    "model_type": "llava_llada",
     "image_aspect_ratio": "anyres_max_4",
     "image_grid_pinpoints": "(1x1),...,(6x6)",
     "mm_patch_merge_type": "spatial_unpad",
@@ -56,8 +54,8 @@ def from_parts(language: Path, vision: Path, seed: int) -> Start:
     """
     tower = read_json(vision / "config.json").get("vision_config") or {}
     width = tower.get("hidden_size", VisionConfig.hidden_size) if isinstance(tower, dict) else None
-    values = translate_keys(read_json(language / "config.json")) | LLADA_V_CONFIG | {
-        "vision_config": tower, "mm_hidden_size": width}
+    values = LLADA_V_CONFIG | translate_keys(read_json(language / "config.json")) | {
+        "architectures": ["LlavaLLaDAModelLM"], "model_type": "llava_llada", "vision_config": tower, "mm_hidden_size": width}
     config = check_config(values, f"{language / 'config.json'} with {vision / 'config.json'}")
     tokenizer = read_tokenizer(language, config)
 

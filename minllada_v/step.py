@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import AdamW
 from tqdm import tqdm
@@ -68,14 +68,40 @@ def make_optimizer(learner: Learner, learning_rate: float, vision_learning_rate:
     return AdamW([group for group in groups if group["params"]], weight_decay=0.0)
 
 
-def take_step(run: Run, batches: Iterator[list[Example | InputError]], signals: Signals) -> tuple[float, bool]:
-    """One optimizer step; returns the mean loss of its examples, and whether any process was told to stop.
+def take_step(run: Run, batches: Iterator[list[Example | InputError]], signals: Signals) -> tuple[float | None, bool]:
+    """One optimizer step; returns the mean loss of its examples, None if all are broken, and whether any process was
+    told to stop.
 
     Raises `RunError` if the loss or a gradient is no number, which changes no weight, or too much data is broken.
     """
-    arguments, progress, count = run.arguments, run.progress, run.examples_a_step
-    times = draw_times(count, torch.Generator().manual_seed(derive_seed(arguments.seed, progress.step)), stratified=True)
-    report = torch.zeros(3, count, device=run.learner.model.device)  # for each example: loss, broken; and a signal
+    losses, broken, stop = forward_and_backward(run, batches, signals)
+    progress, count = run.progress, run.examples_a_step
+    first = progress.step * count
+    progress.step, progress.seen, progress.broken = progress.step + 1, progress.seen + count, progress.broken + len(broken)
+    if run.rank == 0:
+        for place in broken:
+            reason = str(run.data[first + place])
+            run.log.write(step=progress.step, skipped=reason)
+            tqdm.write(f"skipped: {reason}", file=sys.stderr)
+    loss = None
+    if len(broken) < count:
+        loss = losses.sum().item() / (count - len(broken))
+        update(run, loss, count / (count - len(broken)))
+    judged = progress.step == run.steps or progress.seen >= BROKEN_COUNT_FROM
+    if judged and progress.broken > BROKEN_LIMIT * progress.seen:
+        raise RunError(f"{progress.broken} of {progress.seen} examples were broken, more than "
+                       f"{BROKEN_LIMIT:.0%}; {run.log.path} names them")
+    return loss, stop
+
+
+def forward_and_backward(
+    run: Run, batches: Iterator[list[Example | InputError]], signals: Signals
+) -> tuple[Tensor, list[int], bool]:
+    """Add up the gradients of a step's examples, divided by how many these should be. Returns their losses (examples,),
+    0 where one is broken, the places of those, and whether any process was told to stop, the same on all processes."""
+    arguments, step, count = run.arguments, run.progress.step, run.examples_a_step
+    times = draw_times(count, torch.Generator().manual_seed(derive_seed(arguments.seed, step)), stratified=True)
+    report = torch.zeros(3, count, device=run.learner.model.device)  # losses; 1 for a broken example; a signal
     run.optimizer.zero_grad()
     for turn in range(arguments.accumulate):
         first = (turn * run.processes + run.rank) * arguments.batch_size
@@ -84,39 +110,30 @@ def take_step(run: Run, batches: Iterator[list[Example | InputError]], signals: 
         more = turn + 1 < arguments.accumulate and isinstance(run.module, DistributedDataParallel)
         with run.module.no_sync() if more else contextlib.nullcontext():
             losses = run.module([examples[place] for place in good], times[good],
-                                [derive_seed(arguments.seed, progress.step, place) for place in good])
-            (losses.sum() * run.processes / count).backward()  # processes' gradients are averaged
+                                [derive_seed(arguments.seed, step, place) for place in good])
+            (losses.sum() * run.processes / count).backward()  # the mean over processes will be taken
         report[1, list(examples)] = 1.0
         if good:
             report[0, good], report[1, good] = losses.detach(), 0.0
     report[2, 0] = signals.number
     sum_over_processes(report)
-    broken = report[1].nonzero()[:, 0].tolist()
-    number = progress.step * count
-    progress.step, progress.seen, progress.broken = progress.step + 1, progress.seen + count, progress.broken + len(broken)
-    if run.rank == 0:
-        for place in broken:
-            run.log.write(step=progress.step, skipped=str(run.data[number + place]))
-            tqdm.write(f"skipped: {run.data[number + place]}", file=sys.stderr)
+    return report[0], report[1].nonzero()[:, 0].tolist(), bool(report[2, 0])
 
-    good = max(1, count - len(broken))
-    loss = report[0].sum().item() / good
+
+def update(run: Run, loss: float, scale: float):
+    """Change the weights by the gradients times `scale`. Raises `RunError`, and changes nothing, if these or the loss
+    are no numbers."""
     trained = [parameter for group in run.optimizer.param_groups for parameter in group["params"]]
-    for parameter in trained if broken else ():
-        parameter.grad *= count / good
-    norm = float(whole(nn.utils.clip_grad_norm_(trained, arguments.clip)))
+    for parameter in trained if scale != 1 else ():
+        parameter.grad *= scale
+    norm = float(whole(nn.utils.clip_grad_norm_(trained, run.arguments.clip)))
     if not math.isfinite(loss) or not math.isfinite(norm):
-        raise RunError(f"at step {progress.step} the loss is {loss} and the gradient's length {norm}; "
+        raise RunError(f"at step {run.progress.step} the loss is {loss} and the gradient's length {norm}; "
                        "try a lower learning rate, or --dtype float32")
-    factor = learning_rate_factor(progress.step - 1, run.steps)
+    factor = learning_rate_factor(run.progress.step - 1, run.steps)
     for group in run.optimizer.param_groups:
         group["lr"] = group["peak"] * factor
     run.optimizer.step()
     if run.rank == 0:
-        rate = arguments.learning_rate * factor
-        run.log.write(step=progress.step, loss=loss, learning_rate=rate, gradient_norm=norm)
-    last_chance = progress.step == run.steps or progress.seen >= BROKEN_COUNT_FROM
-    if last_chance and progress.broken > BROKEN_LIMIT * progress.seen:
-        raise RunError(f"{progress.broken} of {progress.seen} examples were broken, more than "
-                       f"{BROKEN_LIMIT:.0%}; {run.log.path} names them")
-    return loss, bool(report[2, 0])
+        rate = run.arguments.learning_rate * factor
+        run.log.write(step=run.progress.step, loss=loss, learning_rate=rate, gradient_norm=norm)

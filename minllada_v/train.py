@@ -23,7 +23,9 @@ from .evaluation import held_out_loss, sample_answers
 from .learner import Learner, choose_trainable, distribute, save_memory
 from .options import parse_arguments, settings_of
 from .processes import Signals, join_processes, rank_and_size
-from .run_state import Log, Progress, checkpoint_state, load_optimizer, load_progress, recover, save_checkpoint
+from .run_state import (
+    Log, Progress, checkpoint_state, flush, load_optimizer, load_progress, recover, save_checkpoint,
+)
 from .start import Start, from_checkpoint, from_nothing, from_parts
 from .step import Run, make_optimizer, take_step
 
@@ -87,7 +89,7 @@ def train(run: Run) -> int:
         batches = iter(DataLoader(run.data, batch_sampler=turns, num_workers=arguments.workers, collate_fn=list))
         while progress.step < run.steps:
             loss, stop = take_step(run, batches, signals)
-            bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
+            bar.set_postfix_str("" if loss is None else f"loss {loss:.4f}", refresh=False)
             bar.update()
             done = progress.step == run.steps
             if done or progress.step % arguments.evaluate_every == 0:
@@ -117,7 +119,9 @@ def evaluate(run: Run):
 
 
 def save(run: Run, name: str, optimizer: AdamW | None = None):
-    """Write a checkpoint of the run."""
+    """Write a checkpoint of the run, and make sure that its log is on the disk too."""
+    if run.rank == 0:
+        flush(run.log.path)
     save_checkpoint(run.arguments.out / name, run.learner.model, run.files, optimizer,
                     checkpoint_state(run.progress, run.settings), writes=run.rank == 0)
 

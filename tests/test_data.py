@@ -43,13 +43,13 @@ def examples(path: Path, stage: str = "tune", **options) -> Examples:
 @pytest.mark.parametrize("lines", [False, True], ids=["list", "lines"])
 def test_what_the_small_world_writes_is_read(tmp_path, lines):
     """One picture, several, a video and two turns, as `world.py` writes them, in both forms of the file."""
-    assert write_world(["--out", str(tmp_path / "world"), "--count", "60"]) == 0
+    assert write_world(["--out", str(tmp_path / "world"), "--count", "30"]) == 0
     records = json.loads((tmp_path / "world" / "conversations.json").read_text())
     assert any("video" in record for record in records) and any(isinstance(r.get("image"), list) for r in records)
     data = examples(write(tmp_path / "world", records, lines))
     by_name = {record["id"]: record for record in records}
     model, tokenizer = golden_model()
-    for number in range(60):
+    for number in range(30):
         read, example = data.data.training_record(number), data[number]
         record = by_name[read.name]
         ids, labels, turns = training_example(tokenizer, record["conversations"])
