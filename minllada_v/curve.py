@@ -21,7 +21,10 @@ def smoothed(points: Points, window: int) -> Points:
 
 
 def draw_curve(training: Points, held_out: Points, path: Path):
-    """Write a PNG: the training loss in grey, its running mean in blue, the loss on what is held out in red."""
+    """Write a PNG: the training loss in grey, its running mean in blue, the loss on what is held out in red. Without
+    any point nothing is written."""
+    if not training + held_out:
+        return
     picture = Image.new("RGB", (WIDTH, HEIGHT), "white")
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(14)
     last = max(step for step, _ in training + held_out)
@@ -35,7 +38,8 @@ def draw_curve(training: Points, held_out: Points, path: Path):
         y = BOTTOM - (BOTTOM - TOP) * share
         draw.line([(LEFT, y), (RIGHT, y)], fill=(230, 230, 230))
         draw.text((LEFT - 6, y), f"{top * share:.3g}", fill="black", font=font, anchor="rm")
-        draw.text((LEFT + (RIGHT - LEFT) * share, BOTTOM + 6), f"{last * share:.0f}", fill="black", font=font, anchor="mt")
+        x = LEFT + (RIGHT - LEFT) * share
+        draw.text((x, BOTTOM + 6), f"{last * share:.0f}", fill="black", font=font, anchor="mt")
     for points, colour, width in ((training, GREY, 1), (mean, BLUE, 2), (held_out, RED, 2)):
         draw.line([place(*point) for point in points], fill=colour, width=width)
     for point in held_out:

@@ -181,7 +181,8 @@ def encode(record: Record, tokenizer: Tokenizer, config: Config, stage: str, sys
         tiles = picture_tiles(record.pictures, config) if record.pictures else []
     length = len(ids) - places + sum(feature_rows(shown, config) for shown in tiles)
     if length > config.max_length:
-        raise InputError(f"it is {length} tokens long with its pictures, and the model reads at most {config.max_length}")
+        raise InputError(f"it is {length} tokens long with its pictures, and the model reads at most "
+                         f"{config.max_length}")
     return Example(ids, labels, turn_ids, tiles)
 
 
@@ -208,7 +209,9 @@ class Examples(torch.utils.data.Dataset):
     """Encoded training examples by their number, for torch's DataLoader. A broken one is an `InputError`, handed over
     in place of the example for the training loop to count."""
 
-    def __init__(self, data: LlavaData | WorldData, tokenizer: Tokenizer, config: Config, stage: str, system: str | None):
+    def __init__(
+        self, data: LlavaData | WorldData, tokenizer: Tokenizer, config: Config, stage: str, system: str | None
+    ):
         self.data, self.tokenizer, self.config, self.stage, self.system = data, tokenizer, config, stage, system
 
     def __getitem__(self, number: int) -> Example | InputError:

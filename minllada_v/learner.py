@@ -21,6 +21,7 @@ from .answer import answer_text, denoise_answer, look, read_question
 from .batch import denoiser, pad, splice_batch
 from .chat import EOS, IMAGE_ID, MASK
 from .data import Example, Record
+from .errors import InputError
 from .loss import masked_loss
 from .masking import draw_uniform, mask_by_time
 from .model import LLaDAV, splice
@@ -89,11 +90,17 @@ class Learner(nn.Module):
 
 
 def choose_trainable(model: LLaDAV, stage: str, train_vision: bool):
-    """Freeze what does not learn: in stage "align" all but the projector and the newline."""
+    """Freeze what does not learn: in stage "align" all but the projector and the newline. Raises `InputError` if the
+    model has neither."""
+    if stage == "align" and model.config.vision is None:
+        raise InputError("stage align trains the projector, and this checkpoint is a text-only LLaDA; "
+                         "give it as --language, with a --vision")
+    learning = ["mm_projector", "image_newline"]
+    if stage == "tune":
+        learning += ["language_model", "vision_tower"] if train_vision else ["language_model"]
     for name, parameter in model.named_parameters():
-        part = name.split(".")[0]
-        learns = part in ("mm_projector", "image_newline") or stage == "tune" and (train_vision or part != "vision_tower")
-        parameter.requires_grad_(learns and "post_layernorm" not in name)  # SigLIP's final norm is never applied
+        unused = "post_layernorm" in name  # SigLIP's final norm is never applied
+        parameter.requires_grad_(name.split(".")[0] in learning and not unused)
 
 
 def layers(model: LLaDAV) -> list[nn.Module]:

@@ -30,7 +30,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=80),
     )
     option = parser.add_argument
-    option("--out", metavar="DIR", type=Path, required=True, help="folder of the run: log, curve, last and best weights")
+    option("--out", metavar="DIR", type=Path, required=True, help="folder of the run: log, curve, checkpoints")
     option("--data", metavar="FILE", type=Path, help="conversations in the LLaVA format, JSON list or JSON lines")
     option("--image-folder", metavar="DIR", type=Path, help="where its pictures are (the folder of FILE)")
     option("--world", action="store_true", help="train on the small world instead")

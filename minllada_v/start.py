@@ -55,7 +55,8 @@ def from_parts(language: Path, vision: Path, seed: int) -> Start:
     tower = read_json(vision / "config.json").get("vision_config") or {}
     width = tower.get("hidden_size", VisionConfig.hidden_size) if isinstance(tower, dict) else None
     values = LLADA_V_CONFIG | translate_keys(read_json(language / "config.json")) | {
-        "architectures": ["LlavaLLaDAModelLM"], "model_type": "llava_llada", "vision_config": tower, "mm_hidden_size": width}
+        "architectures": ["LlavaLLaDAModelLM"], "model_type": "llava_llada", "vision_config": tower,
+        "mm_hidden_size": width}
     config = check_config(values, f"{language / 'config.json'} with {vision / 'config.json'}")
     tokenizer = read_tokenizer(language, config)
 
@@ -98,7 +99,8 @@ def fresh_projector(config: Config, seed: int) -> dict[str, Tensor]:
         torch.manual_seed(seed)
         projector = Projector(config.vision.hidden_size, config.hidden_size)
         newline = torch.randn(config.hidden_size) / math.sqrt(config.hidden_size)
-    return {f"mm_projector.{name}": tensor for name, tensor in projector.state_dict().items()} | {"image_newline": newline}
+    named = {f"mm_projector.{name}": tensor for name, tensor in projector.state_dict().items()}
+    return named | {"image_newline": newline}
 
 
 def read_tokenizer(folder: Path, config: Config) -> Tokenizer:

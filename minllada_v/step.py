@@ -77,10 +77,13 @@ def take_step(run: Run, batches: Iterator[list[Example | InputError]], signals: 
     losses, broken, stop = forward_and_backward(run, batches, signals)
     progress, count = run.progress, run.examples_a_step
     first = progress.step * count
-    progress.step, progress.seen, progress.broken = progress.step + 1, progress.seen + count, progress.broken + len(broken)
+    progress.step += 1
+    progress.seen += count
+    progress.broken += len(broken)
     if run.rank == 0:
         for place in broken:
-            reason = str(run.data[first + place])
+            error = run.data[first + place]  # read again: it may have been another process that could not
+            reason = str(error) if isinstance(error, InputError) else f"example {first + place}, which can be read now"
             run.log.write(step=progress.step, skipped=reason)
             tqdm.write(f"skipped: {reason}", file=sys.stderr)
     loss = None
@@ -97,8 +100,11 @@ def take_step(run: Run, batches: Iterator[list[Example | InputError]], signals: 
 def forward_and_backward(
     run: Run, batches: Iterator[list[Example | InputError]], signals: Signals
 ) -> tuple[Tensor, list[int], bool]:
-    """Add up the gradients of a step's examples, divided by how many these should be. Returns their losses (examples,),
-    0 where one is broken, the places of those, and whether any process was told to stop, the same on all processes."""
+    """Add up the gradients of a step's examples, divided by how many these should be.
+
+    Returns their losses (examples,), 0 where one is broken, the places of those, and whether any process was told to
+    stop: the same on all processes.
+    """
     arguments, step, count = run.arguments, run.progress.step, run.examples_a_step
     times = draw_times(count, torch.Generator().manual_seed(derive_seed(arguments.seed, step)), stratified=True)
     report = torch.zeros(3, count, device=run.learner.model.device)  # losses; 1 for a broken example; a signal

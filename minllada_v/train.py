@@ -68,7 +68,8 @@ def begin(arguments: argparse.Namespace, device: torch.device) -> Run:
     if rank == 0:
         log.cut(progress.step)
     examples = Examples(data, start.tokenizer, start.model.config, arguments.stage, arguments.system)
-    return Run(arguments, settings, steps, learner, module, optimizer, examples, start.files, progress, log, rank, processes)
+    return Run(arguments, settings, steps, learner, module, optimizer, examples, start.files, progress, log, rank,
+               processes)
 
 
 def first_weights(arguments: argparse.Namespace) -> Start:
@@ -83,10 +84,12 @@ def first_weights(arguments: argparse.Namespace) -> Start:
 def train(run: Run) -> int:
     """Train to the last step, or until a signal, and save; returns the number of the signal, or 0."""
     arguments, progress = run.arguments, run.progress
-    turns = turns_of(run.rank, run.processes, arguments.batch_size, arguments.accumulate, range(progress.step, run.steps))
+    steps = range(progress.step, run.steps)
+    turns = turns_of(run.rank, run.processes, arguments.batch_size, arguments.accumulate, steps)
     with Signals() as signals, tqdm(total=run.steps, initial=progress.step, desc="training", unit="step",
                                     disable=run.rank > 0) as bar:
-        batches = iter(DataLoader(run.data, batch_sampler=turns, num_workers=arguments.workers, collate_fn=list))
+        batches = iter(DataLoader(run.data, batch_sampler=turns, num_workers=arguments.workers, collate_fn=list,
+                                  multiprocessing_context="fork" if arguments.workers else None))
         while progress.step < run.steps:
             loss, stop = take_step(run, batches, signals)
             bar.set_postfix_str("" if loss is None else f"loss {loss:.4f}", refresh=False)

@@ -27,6 +27,7 @@ import minllada_v.run_state
 import minllada_v.step
 from minllada_v import SamplerConfig, answer, load_pretrained
 from minllada_v.checkpoint import open_tensors, released_name
+from minllada_v.curve import draw_curve, smoothed
 from minllada_v.data import Example, Examples, LlavaData, WorldData, derive_seed
 from minllada_v.learner import Learner, choose_trainable, save_memory, to_float32
 from minllada_v.masking import draw_times
@@ -66,9 +67,12 @@ def same_weights(one: Path, other: Path) -> bool:
     return all(tensor.equal(weights(other)[name]) for name, tensor in weights(one).items())
 
 
+def said(question: str, reply: str) -> list[dict]:
+    return [{"from": "human", "value": question}, {"from": "gpt", "value": reply}]
+
+
 def text_records(count: int) -> list[dict]:
-    return [{"id": f"text {index}", "conversations": [
-        {"from": "human", "value": "Say " + "very " * (index % 3) + "much"}, {"from": "gpt", "value": f"It is {index}."}]}
+    return [{"id": f"text {index}", "conversations": said("Say " + "very " * (index % 3) + "much", f"It is {index}.")}
             for index in range(count)]
 
 
@@ -126,9 +130,9 @@ def test_a_run_leaves_a_log_a_curve_and_checkpoints_that_generate_reads(finished
 def test_a_model_learns_what_it_is_taught(tmp_path, capsys):
     """A hundred steps on two sentences, and the sentences come back."""
     taught = {"Who are you?": "A model.", "What is seen?": "Nothing."}
-    records = [{"conversations": [{"from": "human", "value": q}, {"from": "gpt", "value": a}]} for q, a in taught.items()]
-    code, _ = run(capsys, "--out", tmp_path / "out", *SMALL, *GOLDEN, "--data", write(tmp_path, records), "--held-out", "0",
-                  "--steps", "100", "--learning-rate", "1e-2", "--system", "", "--batch-size", "16",
+    records = [{"conversations": said(*turn)} for turn in taught.items()]
+    code, _ = run(capsys, "--out", tmp_path / "out", *SMALL, *GOLDEN, "--data", write(tmp_path, records),
+                  "--held-out", "0", "--steps", "100", "--learning-rate", "1e-2", "--system", "", "--batch-size", "16",
                   "--vision-learning-rate", "0")
     assert code == 0 and losses(tmp_path / "out")[-1] < 1 < losses(tmp_path / "out")[0] / 5
     model = load_pretrained(tmp_path / "out" / "last", "cpu")
@@ -143,6 +147,20 @@ def test_the_learning_rate_rises_then_falls(steps):
     assert all(0 < factor <= 1 for factor in factors) and factors[top] == 1
     assert factors[:top + 1] == sorted(factors[:top + 1]) and factors[top:] == sorted(factors[top:], reverse=True)
     assert top <= 0.03 * steps + 1
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.lists(st.floats(0, 100), min_size=1, max_size=30), st.integers(1, 9))
+def test_the_curve_shows_running_means_and_any_numbers_can_be_drawn(tmp_path_factory, points, window):
+    """Oracle: each mean computed by itself."""
+    points = list(enumerate(points, start=1))
+    for end, (step, mean) in enumerate(smoothed(points, window), start=1):
+        recent = [loss for _, loss in points[max(0, end - window):end]]
+        assert step == end and mean == pytest.approx(sum(recent) / len(recent), abs=1e-9)
+    path = tmp_path_factory.mktemp("curve") / "loss.png"
+    draw_curve(points, points[::3], path)
+    with Image.open(path) as curve:
+        assert len(curve.getcolors(800 * 400)) > 3
 
 
 # The same numbers, whatever happens.
@@ -283,8 +301,8 @@ def test_two_processes_have_the_losses_of_one_with_the_same_global_batch(tmp_pat
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
     environment = os.environ | {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
-    processes = [subprocess.Popen([sys.executable, "-c", TWO, port, str(tmp_path / "two"), *common, "--accumulate", "2"],
-                                  env=environment | {"RANK": rank, "LOCAL_RANK": rank}, stderr=subprocess.PIPE)
+    command = [sys.executable, "-c", TWO, port, str(tmp_path / "two"), *common, "--accumulate", "2"]
+    processes = [subprocess.Popen(command, env=environment | {"RANK": rank, "LOCAL_RANK": rank}, stderr=subprocess.PIPE)
                  for rank in "01"]
     assert run(capsys, "--out", tmp_path / "one", *common, "--accumulate", "4")[0] == 0
     for process in processes:
@@ -321,7 +339,7 @@ def changed_parts(out: Path) -> set[str]:
 ], ids=["align", "tune", "frozen vision"])
 def test_a_stage_trains_what_it_should(tmp_path, capsys, options, expected):
     picture(0).save(tmp_path / "a.png")
-    record = {"image": "a.png", "conversations": [{"from": "human", "value": "<image>"}, {"from": "gpt", "value": "A cat."}]}
+    record = {"image": "a.png", "conversations": said("<image>", "A cat.")}
     code, _ = run(capsys, "--out", tmp_path / "out", *SMALL, *GOLDEN, "--data", write(tmp_path, [record] * 5),
                   "--learning-rate", "1e-2", *options)
     assert code == 0 and changed_parts(tmp_path / "out") == expected
@@ -338,8 +356,8 @@ def in_parts(folder: Path) -> tuple[Path, Path]:
     vision.mkdir()
     names = [("model.embed_tokens.", "model.transformer.wte."), ("model.norm.", "model.transformer.ln_f."),
              ("lm_head.", "model.transformer.ff_out."), ("model.layers.", "model.transformer.blocks."),
-             ("self_attn.o_proj", "attn_out"), ("self_attn.", ""), ("mlp.gate_proj", "ff_proj"), ("mlp.up_proj", "up_proj"),
-             ("mlp.down_proj", "ff_out"), ("input_layernorm", "attn_norm"), ("post_attention_layernorm", "ff_norm")]
+             ("self_attn.o_proj", "attn_out"), ("self_attn.", ""), ("mlp.gate_proj", "ff_proj"),
+             ("mlp.up_proj", "up_proj"), ("mlp.down_proj", "ff_out"), ("input_layernorm", "attn_norm"), ("post_attention_layernorm", "ff_norm")]
     in_8b, in_siglip = {}, {}
     for name, tensor in tensors.items():
         tower = "model.vision_tower.vision_tower."
@@ -350,8 +368,8 @@ def in_parts(folder: Path) -> tuple[Path, Path]:
                 name = name.replace(ours, theirs)
             in_8b[name] = tensor
     in_siglip |= {name.replace("layers.2.", "layers.3."): tensor.clone() for name, tensor in in_siglip.items()}
-    in_siglip |= {"vision_model.head.probe": torch.zeros(1, 1, 24), "text_model.final_layer_norm.weight": torch.zeros(4),
-                  "logit_scale": torch.zeros(1)}
+    in_siglip |= {"vision_model.head.probe": torch.zeros(1, 1, 24), "logit_scale": torch.zeros(1),
+                  "text_model.final_layer_norm.weight": torch.zeros(4)}
     save_file(in_8b, language / "model.safetensors")
     save_file(in_siglip, vision / "model.safetensors")
     (language / "config.json").write_text(json.dumps({
@@ -380,7 +398,8 @@ def test_from_nothing_the_model_is_random_as_the_seed_says_and_knows_nothing(tmp
         code, _ = run(capsys, "--out", tmp_path / out, *SMALL, "--config", CHECKPOINT / "config.json", "--world",
                       "--seed", seed, "--steps", "1", "--learning-rate", "0", "--batch-size", "32")
         assert code == 0
-    assert same_weights(tmp_path / "a" / "last", tmp_path / "b" / "last") and losses(tmp_path / "a") == losses(tmp_path / "b")
+    assert same_weights(tmp_path / "a" / "last", tmp_path / "b" / "last")
+    assert losses(tmp_path / "a") == losses(tmp_path / "b")
     assert not same_weights(tmp_path / "a" / "last", tmp_path / "c" / "last")
     assert losses(tmp_path / "a")[0] == pytest.approx(math.log(640), rel=0.15)
 
@@ -391,8 +410,8 @@ def test_from_nothing_the_model_is_random_as_the_seed_says_and_knows_nothing(tmp
 def test_a_broken_record_is_counted_named_and_skipped(tmp_path, capsys):
     records = text_records(120)
     records[50]["image"] = "none.png"
-    code, _ = run(capsys, "--out", tmp_path / "out", *SMALL, *GOLDEN, "--data", write(tmp_path, records), "--held-out", "0",
-                  "--batch-size", "20")
+    code, _ = run(capsys, "--out", tmp_path / "out", *SMALL, *GOLDEN, "--data", write(tmp_path, records),
+                  "--held-out", "0", "--batch-size", "20")
     assert code == 0 and len(losses(tmp_path / "out")) == 6
     skipped, = [entry["skipped"] for entry in log(tmp_path / "out") if "skipped" in entry]
     assert "record 50" in skipped and "none.png" in skipped
@@ -418,6 +437,15 @@ def test_a_step_with_a_broken_record_is_the_mean_of_the_others(tmp_path, capsys,
     for out in ("gap", "empty"):
         entry = next(entry for entry in log(tmp_path / out) if "loss" in entry)
         assert entry["loss"] == pytest.approx(loss.item()) and entry["gradient_norm"] == pytest.approx(norm, rel=1e-4)
+
+
+def test_a_step_in_which_all_is_broken_changes_nothing(tmp_path, capsys):
+    """Not even by the optimizer's momentum; the run ends because too much is broken."""
+    code, line = run(capsys, "--out", tmp_path / "out", *SMALL, *GOLDEN, "--data", write(tmp_path, [{}] * 9),
+                     "--evaluate-every", "1", "--save-every", "1")
+    assert code == 1 and "8 of 8 examples were broken" in line and "last holds step 3" in line
+    assert losses(tmp_path / "out") == [] and changed_parts(tmp_path / "out") == set()
+    assert len([entry for entry in log(tmp_path / "out") if "skipped" in entry]) == 8
 
 
 def test_too_many_broken_records_stop_the_run(tmp_path, capsys):
