@@ -304,10 +304,14 @@ def test_two_processes_have_the_losses_of_one_with_the_same_global_batch(tmp_pat
     command = [sys.executable, "-c", TWO, port, str(tmp_path / "two"), *common, "--accumulate", "2"]
     processes = [subprocess.Popen(command, env=environment | {"RANK": rank, "LOCAL_RANK": rank}, stderr=subprocess.PIPE)
                  for rank in "01"]
-    assert run(capsys, "--out", tmp_path / "one", *common, "--accumulate", "4")[0] == 0
-    for process in processes:
-        error = process.communicate(timeout=120)[1].decode()
-        assert process.returncode == 0, error[-2000:]
+    try:
+        assert run(capsys, "--out", tmp_path / "one", *common, "--accumulate", "4")[0] == 0
+        for process in processes:
+            error = process.communicate(timeout=120)[1].decode()
+            assert process.returncode == 0, error[-2000:]
+    finally:
+        for process in processes:  # where one fails, the other waits for it
+            process.kill()
     expected = log(tmp_path / "one")
     assert any("skipped" in entry for entry in expected)
     for way in "01":
