@@ -1,16 +1,14 @@
-"""A checkpoint folder to a model and back: safetensors files under the released tensor names.
+"""A checkpoint folder to a model: safetensors files under the released tensor names.
 
 Weights are memory-mapped: on a CPU a tensor is a view of its file, and pages are read when they are first used.
 """
 
-import os
 import re
 import sys
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
@@ -22,7 +20,7 @@ from .tokenizer import Tokenizer
 FLOATS = (torch.float32, torch.bfloat16, torch.float16)  # what weights may be stored as
 
 # (tensor name in the file, name in this package); {i} is the number of a layer. The first ten rows are released
-# LLaDA-V, the others the text-only LLaDA-8B.
+# LLaDA-V, the next the text-only LLaDA-8B, the last four SigLIP 2.
 NAMES = [
     ("model.vision_tower.vision_tower.vision_model.embeddings.patch_embedding.", "vision_tower.patch_embedding."),
     ("model.vision_tower.vision_tower.vision_model.embeddings.position_embedding.", "vision_tower.position_embedding."),
@@ -46,6 +44,10 @@ NAMES = [
     ("model.transformer.blocks.{i}.ff_out.", "language_model.layers.{i}.mlp.down_proj."),
     ("model.transformer.ln_f.", "language_model.norm."),
     ("model.transformer.ff_out.", "language_model.lm_head."),
+    ("vision_model.embeddings.patch_embedding.", "vision_tower.patch_embedding."),
+    ("vision_model.embeddings.position_embedding.", "vision_tower.position_embedding."),
+    ("vision_model.encoder.layers.", "vision_tower.layers."),
+    ("vision_model.post_layernorm.", "vision_tower.post_layernorm."),
 ]
 
 
@@ -77,15 +79,6 @@ def load_pretrained(
     stored = model.language_model.embed_tokens.weight.dtype
     model.compute_dtype = dtype or (torch.float32 if device.type == "cpu" else stored)
     return model.requires_grad_(False).eval(), tokenizer
-
-
-def save_weights(model: LLaDAV, folder: str | Path):
-    """Write the weights to `folder/model.safetensors` under the released names, all of it or, on failure, nothing."""
-    target = Path(folder) / "model.safetensors"
-    unfinished = target.with_suffix(".unfinished")
-    save_file({released_name(name): tensor.contiguous() for name, tensor in model.state_dict().items()},
-              unfinished, metadata={"format": "pt"})
-    os.replace(unfinished, target)
 
 
 def pick_device(device: str | torch.device | None = None) -> torch.device:

@@ -79,17 +79,28 @@ def read_config(path: str | Path) -> Config:
     A config without any vision key (`mm_…`, `vision_config`) is a text-only LLaDA's, and LLaDA-8B's own key names
     are understood. Unknown keys are ignored.
     """
-    values = read_json(Path(path))
+    return check_config(read_json(Path(path)), str(path))
+
+
+def check_config(values: dict, where: str) -> Config:
+    """As `read_config`, from the object itself. `where` names it in errors."""
     text_only = not any(key.startswith("mm_") or key == "vision_config" for key in values)
     if text_only:
-        values = {LLADA_8B_KEYS.get(key, key): value for key, value in values.items() if value is not None}
-    checked = _Checked(values, str(path))
+        values = translate_keys(values)
+    checked = _Checked(values, where)
     for key, allowed in SUPPORTED.items():
         if key in values and values[key] not in allowed:
             choices = " or ".join(map(repr, allowed))
             checked.fail(f"{key} is {values[key]!r}, and only {choices} is supported")
     language = _language_sizes(checked)
     return Config(**language) if text_only else Config(**language, **_vision_settings(checked))
+
+
+def translate_keys(values: dict) -> dict:
+    """A language model's config with LLaDA-8B's names replaced. What such a name says counts: beside its
+    `embedding_size`, LLaDA-8B's `vocab_size` may be smaller."""
+    values = {key: value for key, value in values.items() if value is not None}
+    return values | {ours: values[theirs] for theirs, ours in LLADA_8B_KEYS.items() if theirs in values}
 
 
 class _Checked:

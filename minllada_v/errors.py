@@ -13,6 +13,10 @@ class InputError(ValueError):
     """
 
 
+class RunError(RuntimeError):
+    """A run cannot go on. The message is one line that says why; the command line prints it and exits with code 1."""
+
+
 def complain(problem: object, code: int) -> int:
     """Print `problem` as one line on stderr, for a command that then ends with the exit code `code`, which is
     returned. Control characters, which a file's name may hold, are left out."""

@@ -39,8 +39,9 @@ def read_frames(source: str | Path | Sequence[Source], count: int = 32) -> list[
     if isinstance(source, (str, Path)):
         path = Path(source)
         known = Image.registered_extensions()
-        if kind_of(path) != "folder":
-            if path.suffix.lower() not in known:
+        kind = kind_of(path)
+        if kind != "folder":
+            if kind == "file" and path.suffix.lower() not in known:
                 raise InputError(f"{path} is no video that can be read: {A_VIDEO_IS}; extract the frames first")
             return _animation_frames(path, count)
         try:

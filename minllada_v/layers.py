@@ -1,7 +1,8 @@
 """Layers that store their weights in one type and compute in the type of their input.
 
 This keeps 16 GB of bfloat16 weights in 16 GB on a CPU while the arithmetic runs in float32, which is exact and, on
-CPUs without native bfloat16, several times faster. Where both types are equal these are torch's own layers.
+CPUs without native bfloat16, several times faster. Where both types are equal these are torch's own layers, and under
+autocast, which chooses types itself, too.
 """
 
 import torch
@@ -15,7 +16,7 @@ class Linear(nn.Linear):
     """y = x Wᵀ + b, computed in the type of x."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.weight.dtype == x.dtype:
+        if self.weight.dtype == x.dtype or torch.is_autocast_enabled(x.device.type):
             return F.linear(x, self.weight, self.bias)
         y = torch.cat([F.linear(x, rows.to(x.dtype)) for rows in self.weight.split(ROWS)], dim=-1)
         return y if self.bias is None else y + self.bias.to(x.dtype)

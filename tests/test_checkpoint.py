@@ -14,8 +14,10 @@ from golden_data import CASES, CHECKPOINT, golden_model
 from safetensors.torch import load_file, save_file
 
 from minllada_v import InputError, LLaDAV, SamplerConfig, answer, load_pretrained
-from minllada_v.checkpoint import NAMES, open_tensors, package_name, released_name, save_weights
+from minllada_v.checkpoint import NAMES, open_tensors, package_name, released_name
 from minllada_v.config import LLADA_8B_KEYS, Config, VisionConfig, read_config
+from minllada_v.run_state import save_checkpoint
+from minllada_v.start import read_files
 
 GOLDEN_CONFIG = json.loads((CHECKPOINT / "config.json").read_text())
 RELEASED_CONFIG = {  # section 2 of the description; it says nothing of the vision tower
@@ -122,10 +124,9 @@ def test_one_file_equals_shards_and_what_we_write_we_read(tmp_path):
     for _ in range(2):
         again, _ = load_pretrained(tmp_path, device="cpu")
         assert all(tensor.equal(again.state_dict()[name]) for name, tensor in model.state_dict().items())
-        save_weights(again, tmp_path)
+        save_checkpoint(tmp_path, again, read_files(tmp_path))
         assert {name: tensor.shape for name, tensor in open_tensors(tmp_path).items()} == {
             name: tensor.shape for name, tensor in golden_tensors().items()}
-        assert not list(tmp_path.glob("*.unfinished"))
 
 
 def test_the_text_only_8b_names_load_and_give_the_golden_answer(tmp_path):
@@ -317,7 +318,8 @@ def test_loading_never_holds_the_weights_twice(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({
         "hidden_size": 512, "intermediate_size": 1536, "num_hidden_layers": 8, "num_attention_heads": 8,
         "vocab_size": 76_000, "rms_norm_eps": 1e-5, "rope_theta": 5e5, "max_position_embeddings": 8192}))
-    save_weights(model, tmp_path)
+    save_checkpoint(tmp_path / "made-up", model, read_files(tmp_path))
+    tmp_path = tmp_path / "made-up"
     size = (tmp_path / "model.safetensors").stat().st_size
     assert size > 200e6
     added = int(subprocess.run([sys.executable, "-c", MEASURE, tmp_path], capture_output=True, check=True).stdout)

@@ -251,7 +251,7 @@ def assert_one_line(code: int, out: str, err: str, says: str):
         (["--stop", "<|mdm_mask|>"], "a stop must not hold <|mdm_mask|>"),
         (["--image", "x" * 300], "cannot be read: File name too long"),
         (["--weights", "x" * 300], "cannot be read: File name too long"),
-        (["--video", "clip.mp4"], "clip.mp4 is no video that can be read"),
+        (["--video", str(GOLDEN / "cases.json")], "cases.json is no video that can be read"),
     ],
     ids=lambda value: " ".join(value)[-40:] if isinstance(value, list) else value[:20],
 )
