@@ -118,4 +118,5 @@ def read_files(folder: Path) -> dict[str, bytes]:
 
 
 def as_json(values: dict) -> bytes:
+    """The content of a JSON file that holds `values`."""
     return (json.dumps(values, indent=1) + "\n").encode()
