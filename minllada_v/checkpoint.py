@@ -67,10 +67,7 @@ def load_pretrained(
         raise InputError(f"{folder} is not a folder; give the folder with the checkpoint's config.json")
     device = pick_device(device)
     config = read_config(folder / "config.json")
-    tokenizer = Tokenizer.from_file(folder / "tokenizer.json")
-    if tokenizer.largest_id >= config.vocab_size:
-        raise InputError(f"{folder}: tokenizer.json has the id {tokenizer.largest_id}, and config.json a vocab_size of "
-                         f"{config.vocab_size}; they belong to different models")
+    tokenizer = read_tokenizer(folder, config)
     with torch.device("meta"):  # shapes only, no memory
         model = LLaDAV(config)
     weights = find_weights(model, open_tensors(folder), folder)
@@ -79,6 +76,15 @@ def load_pretrained(
     stored = model.language_model.embed_tokens.weight.dtype
     model.compute_dtype = dtype or (torch.float32 if device.type == "cpu" else stored)
     return model.requires_grad_(False).eval(), tokenizer
+
+
+def read_tokenizer(folder: Path, config: Config) -> Tokenizer:
+    """The tokenizer in a folder. Raises `InputError` if it has ids that the model does not."""
+    tokenizer = Tokenizer.from_file(folder / "tokenizer.json")
+    if tokenizer.largest_id >= config.vocab_size:
+        raise InputError(f"{folder / 'tokenizer.json'} has the id {tokenizer.largest_id}, and the config a vocab_size "
+                         f"of {config.vocab_size}; they belong to different models")
+    return tokenizer
 
 
 def pick_device(device: str | torch.device | None = None) -> torch.device:

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from .checkpoint import find_weights, load_pretrained, open_tensors, package_name, released_name
+from .checkpoint import find_weights, load_pretrained, open_tensors, package_name, read_tokenizer, released_name
 from .config import Config, VisionConfig, check_config, translate_keys
 from .errors import InputError, read_json
 from .model import LLaDAV
@@ -101,15 +101,6 @@ def fresh_projector(config: Config, seed: int) -> dict[str, Tensor]:
         newline = torch.randn(config.hidden_size) / math.sqrt(config.hidden_size)
     named = {f"mm_projector.{name}": tensor for name, tensor in projector.state_dict().items()}
     return named | {"image_newline": newline}
-
-
-def read_tokenizer(folder: Path, config: Config) -> Tokenizer:
-    """The tokenizer in a folder. Raises `InputError` if it has ids that the model does not."""
-    tokenizer = Tokenizer.from_file(folder / "tokenizer.json")
-    if tokenizer.largest_id >= config.vocab_size:
-        raise InputError(f"{folder / 'tokenizer.json'} has the id {tokenizer.largest_id}, and the config a vocab_size "
-                         f"of {config.vocab_size}; they belong to different models")
-    return tokenizer
 
 
 def read_files(folder: Path) -> dict[str, bytes]:
