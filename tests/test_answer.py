@@ -7,7 +7,7 @@ import torch
 from golden_data import CASES, golden_model, picture
 
 from minllada_v import InputError, SamplerConfig, answer
-from minllada_v.answer import denoise_answer, look, read_question
+from minllada_v.answer import answer_text, denoise_answer, look, read_question
 
 MODEL, TOKENIZER = golden_model()
 SPECIAL = TOKENIZER.special
@@ -47,6 +47,12 @@ def test_stops_are_tokens_and_may_be_special_ones():
     """A stop is tokenized alone, special strings in it as the special tokens that they name."""
     assert answered([64, SPECIAL["[CLS]"], 65], stop=("[CLS]",)) == [64]
     assert answered([64, *TOKENIZER.encode("red."), 65], stop=("red.",)) == [64]
+
+
+def test_the_text_shows_no_special_tokens():
+    *_, last = denoise_answer(decided([64, SPECIAL["[CLS]"], 65]), TOKENIZER, PROMPT, [], SamplerConfig(3))
+    assert last.answer.tolist() == [64, SPECIAL["[CLS]"], 65]
+    assert answer_text(TOKENIZER, last) == TOKENIZER.decode([64, 65])
 
 
 def test_a_suffix_is_plain_text():

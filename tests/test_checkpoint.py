@@ -169,6 +169,12 @@ def test_weights_keep_their_stored_type_on_a_cpu(tmp_path):
     assert native.logits(ids, none, positions).dtype == torch.bfloat16
 
 
+def test_a_loaded_model_is_ready_to_answer():
+    """It asks for no gradients, which would keep every activation in memory."""
+    model, _ = load_pretrained(CHECKPOINT, "cpu")
+    assert not model.training and not any(parameter.requires_grad for parameter in model.parameters())
+
+
 def test_tensors_without_a_place_get_one_line(tmp_path, capsys):
     """A pooling head, SigLIP's dropped last layer and rotary buffers are said to be ignored, in one line."""
     tower = "model.vision_tower.vision_tower.vision_model"

@@ -112,6 +112,37 @@ def test_merges_may_be_pairs(tokenizer):
     assert newer.encode("The circle is red.") == tokenizer.encode("The circle is red.")
 
 
+def with_special(*contents: str) -> Tokenizer:
+    """The golden tokenizer with more special tokens, ids 616 upward."""
+    added = [{"id": 616 + number, "content": content, "special": True} for number, content in enumerate(contents)]
+    return Tokenizer(DESCRIPTION | {"added_tokens": [*DESCRIPTION["added_tokens"], *added]})
+
+
+def test_the_longest_special_token_is_taken():
+    """Where one special string begins another, the longer one is meant."""
+    tokenizer = with_special("<a", "<ab>", "<a>")
+    assert tokenizer.encode("<ab><a><a", special_tokens=True) == [617, 618, 616]
+
+
+def test_special_tokens_need_not_be_written_in_byte_characters():
+    assert with_special("中 文").decode([616]) == "中 文"
+
+
+def test_bytes_that_are_no_utf8_become_replacement_characters(tokenizer):
+    """A model may write half a character: its bytes decode to U+FFFD, never to nothing."""
+    half, whole = tokenizer.encode("中")[:1], tokenizer.encode("中")
+    assert tokenizer.decode(half) == "\ufffd" and tokenizer.decode(half + tokenizer.encode("a")) == "\ufffda"
+    assert tokenizer.decode(whole) == "中"
+
+
+@settings(deadline=None)
+@given(any_text)
+def test_what_the_split_pattern_leaves_out_is_kept(text):
+    """With a pattern for letters only, digits and spaces between them are pieces of their own."""
+    letters_only = Tokenizer(changed("pre_tokenizer/pretokenizers/0/pattern/Regex", r"\p{L}+"))
+    assert letters_only.decode(letters_only.encode(text)) == text
+
+
 def test_200_000_letters_without_a_space_can_be_encoded(tokenizer):
     """They are one piece; a search through all pairs for each merge would take hours."""
     text = "theinga" * 30_000
