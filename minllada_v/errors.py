@@ -9,7 +9,7 @@ class InputError(ValueError):
     """A file, value or text from outside is wrong.
 
     The message is one line that says what was wrong, with which file or value, and what to do.
-    The command line prints it and exits with code 2; every other exception is a bug.
+    The command line prints it and exits with code 2.
     """
 
 
