@@ -71,7 +71,8 @@ def training_example(
     `conversation` is a list of `{"from": "human" | "gpt", "value": text}`. Assistant messages are targets whole,
     header and `<|eot_id|>` included; of the other messages only the special tokens are. Every other label is -100.
     A turn id says in which turn a token stands: it rises by one when a user message follows an assistant message
-    (paper: the dialogue-causal ablation). Text is taken as it is, not stripped.
+    (paper: the dialogue-causal ablation). Text is taken as it is, not stripped. Raises `InputError` for a message of
+    another form.
     """
     roles = {"human": "user", "gpt": "assistant"}
     messages = [("system", SYSTEM if system is None else system)]
@@ -99,7 +100,7 @@ def _header(tokenizer: Tokenizer, role: str) -> list[int]:
 
 def _message(tokenizer: Tokenizer, role: str, text: str, drop_space: bool) -> list[int]:
     """One turn. With `drop_space`, a first token behind `<image>` that is only white space is left out: the released
-    generation code drops that token whatever it is, and the model has never been asked otherwise."""
+    generation code drops that token whatever it is, which would eat the word of `<image>What`."""
     body = "\n\n" + text
     first, *others = body.split(IMAGE) if role == "user" else [body]  # only the user shows pictures
     ids = _header(tokenizer, role) + tokenizer.encode(first)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from .checkpoint import find_weights, load_pretrained, open_tensors, package_name, read_tokenizer, released_name
 from .config import Config, VisionConfig, check_config, translate_keys
-from .errors import InputError, read_json
+from .errors import read_json
 from .model import LLaDAV
 from .projector import Projector
 from .tokenizer import Tokenizer
