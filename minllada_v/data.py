@@ -7,23 +7,28 @@ that was stopped needs no memory of where it was in its data.
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 
-from .chat import IGNORED, IMAGE, IMAGE_ID, training_example
+from .chat import IGNORED, IMAGE, IMAGE_ID, canvas_example, training_example
 from .config import Config
 from .errors import InputError
 from .image import read_frames, read_picture
+from .lessons import Lesson
 from .merge import merge
+from .patch_words import patch_words
+from .scenes import Scene
 from .tiles import Tiles, picture_tiles, video_tiles
 from .tokenizer import Tokenizer
 from .world import draw_samples
 
-STAGES = ("align", "tune")
+NEIGHBOURS = 16  # examples in a row that have pictures of one size, so that a batch of them needs little padding
+STAGES = ("vision", "align", "tune")
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class Record:
     conversation: list[dict]  # {"from": "human" or "gpt", "value": text}
     pictures: list[Image.Image]  # the frames, of a video
     video: bool
+    scenes: list[Scene] = field(default_factory=list)  # what the pictures of the small world show
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,7 @@ class Example:
     labels: list[int]  # -100 where nothing is asked
     turn_ids: list[int]
     tiles: list[Tiles]  # of each picture, or of the one video
+    words: torch.Tensor | None = None  # (tiles, patches, questions) what each patch shows, in stage "vision"
 
 
 def derive_seed(*parts: int) -> int:
@@ -97,21 +104,24 @@ class LlavaData:
 
 
 class WorldData:
-    """The small world, without end. Evaluation draws from its test split, which shares no sample with training."""
+    """A lesson of the small world, without end. Evaluation draws from its test split, which shares no sample with
+    training."""
 
-    def __init__(self, seed: int, held_out: int | None = None):
-        self.seed = seed
+    def __init__(self, lesson: Lesson, seed: int, held_out: int | None = None):
+        self.lesson, self.seed = lesson, seed
         self.held_out_count = 64 if held_out is None else held_out
 
     def training_record(self, number: int) -> Record:
-        return self._draw(derive_seed(self.seed, number), "train")
+        return self._draw(derive_seed(self.seed, number), "train", number)
 
     def held_out_record(self, number: int) -> Record:
-        return self._draw(number, "test")  # the same for every seed, so that runs can be compared
+        return self._draw(number, "test", number)  # the same for every seed, so that runs can be compared
 
-    def _draw(self, seed: int, split: str) -> Record:
-        sample = next(draw_samples(seed, split))
-        return Record(f"{sample.ability} {seed}", sample.conversation, sample.pictures, sample.video)
+    def _draw(self, seed: int, split: str, number: int) -> Record:
+        lesson = self.lesson
+        size = lesson.sizes[number // NEIGHBOURS % len(lesson.sizes)]
+        sample = next(draw_samples(seed, split, lesson.max_shapes, [size], lesson.abilities))
+        return Record(f"{sample.ability} {seed}", sample.conversation, sample.pictures, sample.video, sample.scenes)
 
 
 def read_records(path: Path) -> list[dict | str]:
@@ -160,8 +170,12 @@ def read_record(record: dict | str, name: str, folder: Path) -> Record:
     return Record(str(record.get("id", name)), conversation, pictures, video is not None)
 
 
-def encode(record: Record, tokenizer: Tokenizer, config: Config, stage: str, system: str | None = None) -> Example:
-    """The example of a record: a chat in stage "tune", a picture and its caption in stage "align".
+def encode(
+    record: Record, tokenizer: Tokenizer, config: Config, stage: str, system: str | None = None,
+    canvas: int | None = None,
+) -> Example:
+    """The example of a record: a chat in stage "tune", a picture and its caption in stage "align", what each patch
+    shows in stage "vision". With `canvas`, of a chat only the last answer (see `chat.canvas_example`).
 
     Raises `InputError` if nobody answers, `<image>` and pictures differ in number, or the example with its pictures
     is longer than `config.max_length`.
@@ -170,20 +184,30 @@ def encode(record: Record, tokenizer: Tokenizer, config: Config, stage: str, sys
         raise InputError("no message is from gpt, so there is nothing to learn")
     if record.pictures and config.vision is None:
         raise InputError("it has a picture, and the model is a text-only LLaDA")
-    ids, labels, turn_ids = (caption_example(tokenizer, record.conversation) if stage == "align" else
-                             training_example(tokenizer, record.conversation, system))
-    places, pictures = ids.count(IMAGE_ID), 1 if record.video else len(record.pictures)
+    pictures = 1 if record.video else len(record.pictures)
+    if stage == "align":
+        ids, labels, turn_ids = caption_example(tokenizer, record.conversation)
+    elif canvas:
+        ids, labels, turn_ids = canvas_example(tokenizer, record.conversation, pictures, canvas, system)
+    else:
+        ids, labels, turn_ids = training_example(tokenizer, record.conversation, system)
+    places = ids.count(IMAGE_ID)
     if places != pictures:
         raise InputError(f"{places} {IMAGE} in the messages from human, but {pictures} pictures")
     if record.video:
         tiles = [video_tiles(record.pictures, config.vision.image_size)]
     else:
         tiles = picture_tiles(record.pictures, config) if record.pictures else []
-    length = len(ids) - places + sum(feature_rows(shown, config) for shown in tiles)
+    length = len(ids) - places + sum(
+        feature_rows(shown.kind, shown.size, shown.grid, len(shown.pixel_values), config) for shown in tiles)
     if length > config.max_length:
         raise InputError(f"it is {length} tokens long with its pictures, and the model reads at most "
                          f"{config.max_length}")
-    return Example(ids, labels, turn_ids, tiles)
+    words = None
+    if stage == "vision":
+        vision = config.vision
+        words = patch_words(record.scenes, record.pictures[0].size, vision.image_size, vision.patch_size)
+    return Example(ids, labels, turn_ids, tiles, words)
 
 
 def caption_example(tokenizer: Tokenizer, conversation: list[dict]) -> tuple[list[int], list[int], list[int]]:
@@ -198,10 +222,12 @@ def caption_example(tokenizer: Tokenizer, conversation: list[dict]) -> tuple[lis
     return [IMAGE_ID, *ids], [IGNORED, *ids], [0] * (1 + len(ids))
 
 
-def feature_rows(tiles: Tiles, config: Config) -> int:
-    """How many positions a picture takes in the sequence: `merge` on tensors that have a shape and no content."""
-    features = torch.empty(len(tiles.pixel_values), config.vision.patches_per_side**2, 1, device="meta")
-    newline = torch.empty(1, device="meta")
+@lru_cache
+def feature_rows(kind: str, size: tuple[int, int], grid: tuple[int, int], count: int, config: Config) -> int:
+    """How many positions a picture of `count` tiles takes in the sequence: `merge` on tensors that have a shape and no
+    content. The other arguments are those of `Tiles`."""
+    features = torch.empty(count, config.vision.patches_per_side**2, 1, device="meta")
+    tiles, newline = Tiles(features, kind, size, grid), torch.empty(1, device="meta")
     return len(merge(features, tiles, newline, config.anyres_max, config.newline_position))
 
 
@@ -210,9 +236,11 @@ class Examples(torch.utils.data.Dataset):
     in place of the example for the training loop to count."""
 
     def __init__(
-        self, data: LlavaData | WorldData, tokenizer: Tokenizer, config: Config, stage: str, system: str | None
+        self, data: LlavaData | WorldData, tokenizer: Tokenizer, config: Config, stage: str, system: str | None,
+        canvas: int | None = None,
     ):
-        self.data, self.tokenizer, self.config, self.stage, self.system = data, tokenizer, config, stage, system
+        self.data, self.tokenizer, self.config, self.stage = data, tokenizer, config, stage
+        self.system, self.canvas = system, canvas
 
     def __getitem__(self, number: int) -> Example | InputError:
         return self._encoded(self.data.training_record, number)
@@ -227,7 +255,7 @@ class Examples(torch.utils.data.Dataset):
         except InputError as error:
             return error
         try:
-            return encode(record, self.tokenizer, self.config, self.stage, self.system)
+            return encode(record, self.tokenizer, self.config, self.stage, self.system, self.canvas)
         except InputError as error:
             return InputError(f"{record.name}: {error}")
 

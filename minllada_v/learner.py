@@ -25,6 +25,7 @@ from .errors import InputError
 from .loss import masked_loss
 from .masking import draw_uniform, mask_by_time
 from .model import LLaDAV, splice
+from .patch_words import CHOICES, spellings, word_loss
 from .sampler import SamplerConfig
 from .tokenizer import Tokenizer
 
@@ -33,8 +34,9 @@ class Learner(nn.Module):
     """The model with all that training asks of it. Under `bfloat16` autocast picks the type of each operation, while
     weights, gradients and the residual stream stay float32."""
 
-    def __init__(self, model: LLaDAV, tokenizer: Tokenizer, bfloat16: bool = False):
+    def __init__(self, model: LLaDAV, tokenizer: Tokenizer, bfloat16: bool = False, stage: str = "tune"):
         super().__init__()
+        self.spellings = spellings(tokenizer) if stage == "vision" else None
         self.model, self.tokenizer, self.bfloat16 = model, tokenizer, bfloat16
         self.mask_id, self.padding_id = tokenizer.token_id(MASK), tokenizer.token_id(EOS)
 
@@ -47,6 +49,8 @@ class Learner(nn.Module):
         `times` (examples,) in [0, 1); `seeds` say which places are masked. Without examples the loss is 0, and still
         everything has run once: other processes wait for this one in every layer.
         """
+        if self.spellings:
+            return self.patch_loss(examples)
         if not examples:
             nothing = Example([self.padding_id], [self.padding_id], [0], [])
             return 0 * Learner.forward(self, [nothing], torch.zeros(1), [0])
@@ -59,6 +63,20 @@ class Learner(nn.Module):
                                  for row, seed in zip(batch.labels, seeds, strict=True)])
             masks = mask_by_time(batch.labels, times.to(device), uniform)
             return masked_loss(denoiser(self.model, batch), batch.ids, batch.labels, self.mask_id, masks) + unused
+
+    def patch_loss(self, examples: Sequence[Example]) -> Tensor:
+        """The loss of each example in stage "vision", (examples,) float32: the mean over its tiles."""
+        config, device = self.model.config, self.model.device
+        side = config.vision.patches_per_side
+        tiles = [tiles.pixel_values for example in examples for tiles in example.tiles]
+        black = torch.zeros(0 if tiles else 1, 3, config.vision.image_size, config.vision.image_size)
+        words = [example.words for example in examples] or [torch.zeros(1, side**2, len(CHOICES), dtype=torch.long)]
+        with self.autocast():
+            features = self.model.project(torch.cat([*tiles, black]))
+            losses = word_loss(features.float(), self.model.language_model.embed_tokens.weight,
+                               torch.cat(words).to(device), self.spellings)
+        means = torch.stack([part.mean() for part in losses.split([len(part) for part in words])])
+        return means if examples else 0 * means[0]
 
     def features(self, examples: Sequence[Example]) -> tuple[list[list[Tensor]], Tensor | float]:
         """The features of each example's pictures, and a zero that depends on the vision tower even if there are none:
@@ -90,17 +108,19 @@ class Learner(nn.Module):
 
 
 def choose_trainable(model: LLaDAV, stage: str, train_vision: bool):
-    """Freeze what does not learn: in stage "align" all but the projector and the newline. Raises `InputError` if the
-    model has neither."""
-    if stage == "align" and model.config.vision is None:
-        raise InputError("stage align trains the projector, and this checkpoint is a text-only LLaDA; "
+    """Freeze what does not learn: in stage "align" all but the projector and the newline, in stage "vision" all but
+    the way from pixels to words. Raises `InputError` if the model has no vision tower for these stages."""
+    if stage != "tune" and model.config.vision is None:
+        raise InputError(f"stage {stage} trains on pictures, and this checkpoint is a text-only LLaDA; "
                          "give it as --language, with a --vision")
-    learning = ["mm_projector", "image_newline"]
-    if stage == "tune":
-        learning += ["language_model", "vision_tower"] if train_vision else ["language_model"]
+    learning = {
+        "vision": ("vision_tower.", "mm_projector.", "language_model.embed_tokens."),
+        "align": ("mm_projector.", "image_newline"),
+        "tune": ("mm_projector.", "image_newline", "language_model.", *(("vision_tower.",) if train_vision else ())),
+    }[stage]
     for name, parameter in model.named_parameters():
         unused = "post_layernorm" in name  # SigLIP's final norm is never applied
-        parameter.requires_grad_(name.split(".")[0] in learning and not unused)
+        parameter.requires_grad_(name.startswith(learning) and not unused)
 
 
 def layers(model: LLaDAV) -> list[nn.Module]:

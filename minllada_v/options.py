@@ -1,13 +1,15 @@
 """The options of the training command, and which of them a run cannot change on the way."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from .data import STAGES
+from .lessons import LESSONS, PRESETS
 
-# Learning rates of the paper's stages: of the vision tower, and of all else that learns.
-LEARNING_RATES = {"align": (0.0, 1e-3), "tune": (2e-6, 1e-5)}
+# Peak learning rates of the vision tower, and of all else that learns; in align and tune those of the paper.
+LEARNING_RATES = {"vision": (1e-3, 1e-3), "align": (0.0, 1e-3), "tune": (2e-6, 1e-5)}
 
 EXAMPLES = """examples:
   python -m minllada_v.train --out run --world --config config.json --steps 1000
@@ -20,8 +22,25 @@ The same command again goes on where the run was stopped.
 """
 
 
-def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The options of the command line. Exits with code 2 where they make no sense."""
+def parse_arguments(argv: Sequence[str] | None) -> list[argparse.Namespace]:
+    """The options of the command line, or of each of the command lines that a preset stands for.
+
+    Exits with code 2 where they make no sense.
+    """
+    argv = sys.argv[1:] if argv is None else list(argv)
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--preset", choices=tuple(PRESETS))
+    parser.add_argument("--out")
+    chosen, others = parser.parse_known_args(argv)
+    if chosen.preset is None or not chosen.out:  # where --out is missing, the others say so
+        return [parse_stage(argv)]
+    config = Path(__file__).parent / "builtin" / "config.json"
+    lines = [[word.format(out=chosen.out, config=config) for word in line.split()] for line in PRESETS[chosen.preset]]
+    return [parse_stage([*line, *others]) for line in lines]
+
+
+def parse_stage(argv: Sequence[str]) -> argparse.Namespace:
+    """The options of one stage."""
     parser = argparse.ArgumentParser(
         prog="python -m minllada_v.train",
         usage="%(prog)s --out DIR (--data FILE | --world) (--from DIR | ...) [...]",
@@ -33,13 +52,17 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     option("--out", metavar="DIR", type=Path, required=True, help="folder of the run: log, curve, checkpoints")
     option("--data", metavar="FILE", type=Path, help="conversations in the LLaVA format, JSON list or JSON lines")
     option("--image-folder", metavar="DIR", type=Path, help="where its pictures are (the folder of FILE)")
-    option("--world", action="store_true", help="train on the small world instead")
+    option("--world", metavar="LESSON", nargs="?", const="everything", choices=tuple(LESSONS),
+           help=f"or the small world: {', '.join(LESSONS)}")
+    option("--preset", choices=tuple(PRESETS), help="or all that makes a small model, from random weights")
     option("--from", dest="start", metavar="DIR", type=Path, help="start from this checkpoint")
     option("--language", metavar="DIR", type=Path, help="or from a language model,")
     option("--vision", metavar="DIR", type=Path, help="a SigLIP 2 tower, and a fresh projector")
     option("--config", metavar="FILE", type=Path, help="or from random weights; tokenizer.json lies beside it")
-    option("--stage", choices=STAGES, default="tune", help="align: projector only, on captions; tune: everything")
+    option("--stage", choices=STAGES, default="tune",
+           help="tune (default): everything; align: projector only, on captions; vision: words of patches")
     option("--system", metavar="TEXT", help="system text in place of the released one")
+    option("--canvas", metavar="N", type=_above_zero, help="only last answers count, each on a canvas of N tokens")
     option("--steps", metavar="N", type=_above_zero, help="optimizer steps (one epoch of --data)")
     option("--batch-size", metavar="N", type=_above_zero, default=8, help="examples at once, in each process (8)")
     option("--accumulate", metavar="N", type=_above_zero, default=1, help="batches whose gradients make a step (1)")
@@ -65,6 +88,10 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error("give one of --from DIR, --config FILE, or --language DIR with --vision DIR")
     if arguments.world and (arguments.steps is None or arguments.stage == "align"):
         parser.error("--world has no end and no captions: give --steps, and not --stage align")
+    if arguments.stage == "vision" and not arguments.world:
+        parser.error("--stage vision needs to know what each patch shows: give --world")
+    if arguments.canvas and arguments.stage != "tune":
+        parser.error("--canvas is for --stage tune")
     for name in ("seed", "workers", "held_out"):
         if (getattr(arguments, name) or 0) < 0:
             parser.error(f"--{name.replace('_', '-')} must be 0 or more")
@@ -78,8 +105,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def settings_of(arguments: argparse.Namespace) -> dict:
     """The options that the numbers of a run depend on, as JSON can hold them. The others may change when it goes on."""
-    names = ("data", "image_folder", "world", "start", "language", "vision", "config", "stage", "system", "batch_size",
-             "learning_rate", "vision_learning_rate", "clip", "seed", "held_out", "dtype")
+    names = ("data", "image_folder", "world", "start", "language", "vision", "config", "stage", "system", "canvas",
+             "batch_size", "learning_rate", "vision_learning_rate", "clip", "seed", "held_out", "dtype")
     values = {name.replace("_", "-"): getattr(arguments, name) for name in names}
     return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
 

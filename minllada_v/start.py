@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from .checkpoint import find_weights, load_pretrained, open_tensors, package_name, read_tokenizer, released_name
 from .config import Config, VisionConfig, check_config, translate_keys
 from .errors import read_json
+from .language import Attention
 from .model import LLaDAV
 from .projector import Projector
 from .tokenizer import Tokenizer
@@ -82,15 +83,45 @@ def from_nothing(config_file: Path, seed: int) -> Start:
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
         model = LLaDAV(config)
-        for module in model.modules():
-            if isinstance(module, (nn.Linear, nn.Embedding)):
-                # Small enough for many layers to be added up (Nguyen and Salazar, arXiv 1910.05895).
-                nn.init.normal_(module.weight, std=math.sqrt(2 / (5 * module.weight.shape[1])))
-            if isinstance(module, nn.Linear) and module.bias is not None:
-                nn.init.zeros_(module.bias)
+        draw_weights(model)
     if config.vision:
         model.load_state_dict(fresh_projector(config, seed), strict=False)
     return Start(model, tokenizer, read_files(config_file.parent) | {"config.json": as_json(values)})
+
+
+def draw_weights(model: LLaDAV):
+    """Random weights, drawn from torch's global generator."""
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            # Small enough for many layers to be added up (Nguyen and Salazar, arXiv 1910.05895).
+            nn.init.normal_(module.weight, std=math.sqrt(2 / (5 * module.weight.shape[1])))
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        if isinstance(module, nn.Embedding):
+            nn.init.normal_(module.weight, std=0.5)  # longer than what a layer adds at first
+    for layer in model.language_model.layers:
+        look_for_likeness(layer.self_attn)
+
+
+def look_for_likeness(attention: Attention):
+    """Let the first half of the heads begin by attending to what resembles the query's own position, and copying it.
+
+    "star" in a question then finds the patches that show one as soon as these point to the same embedding. Heads that
+    begin anywhere need twice as many examples to get there.
+    """
+    width = attention.q_proj.weight.shape[1]
+    keys = len(attention.k_proj.weight) // 2 // attention.head_width * attention.head_width
+    copies = len(attention.q_proj.weight) // len(attention.k_proj.weight)  # query heads that share a key head
+    alike, copied = (nn.init.orthogonal_(torch.empty(width, width))[:keys] for _ in range(2))
+
+    def shared(rows: Tensor) -> Tensor:
+        return rows.unflatten(0, (-1, attention.head_width)).repeat_interleave(copies, dim=0).flatten(0, 1)
+
+    with torch.no_grad():
+        attention.k_proj.weight[:keys] = 0.8 * alike
+        attention.v_proj.weight[:keys] = 0.6 * copied
+        attention.q_proj.weight[:keys * copies] = 0.8 * shared(alike)
+        attention.o_proj.weight[:, :keys * copies] = 0.6 / copies * shared(copied).T
 
 
 def fresh_projector(config: Config, seed: int) -> dict[str, Tensor]:

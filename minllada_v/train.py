@@ -21,6 +21,7 @@ from .data import Examples, LlavaData, WorldData, turns_of
 from .errors import InputError, RunError, complain, read_json
 from .evaluation import held_out_loss, sample_answers
 from .learner import Learner, choose_trainable, distribute, save_memory
+from .lessons import LESSONS
 from .options import parse_arguments, settings_of
 from .processes import Signals, join_processes, rank_and_size
 from .run_state import (
@@ -46,7 +47,7 @@ def begin(arguments: argparse.Namespace, device: torch.device) -> Run:
     if processes > 1:
         dist.barrier()
     if arguments.world:
-        data = WorldData(arguments.seed, arguments.held_out)
+        data = WorldData(LESSONS[arguments.world], arguments.seed, arguments.held_out)
     else:
         data = LlavaData(arguments.data, arguments.image_folder, arguments.seed, arguments.held_out)
     examples_a_step = arguments.batch_size * arguments.accumulate * processes
@@ -60,14 +61,14 @@ def begin(arguments: argparse.Namespace, device: torch.device) -> Run:
     if arguments.checkpointing:
         save_memory(start.model)
     bfloat16 = arguments.dtype == "bfloat16" or arguments.dtype == "auto" and device.type == "cuda"
-    learner = Learner(start.model, start.tokenizer, bfloat16)
+    learner = Learner(start.model, start.tokenizer, bfloat16, arguments.stage)
     module = distribute(learner, device, arguments.shard)
     optimizer = make_optimizer(learner, arguments.learning_rate, arguments.vision_learning_rate)
     if goes_on:
         load_optimizer(last, learner.model, optimizer)
     if rank == 0:
         log.cut(progress.step)
-    examples = Examples(data, start.tokenizer, start.model.config, arguments.stage, arguments.system)
+    examples = Examples(data, start.tokenizer, start.model.config, arguments.stage, arguments.system, arguments.canvas)
     return Run(arguments, settings, steps, learner, module, optimizer, examples, start.files, progress, log, rank,
                processes)
 
@@ -113,7 +114,9 @@ def evaluate(run: Run):
         save(run, "best")
     if run.rank > 0 and not run.arguments.shard:
         return
-    answers = sample_answers(run.learner, run.data, SAMPLE_ANSWERS, run.arguments.answer_length)
+    answers = []
+    if run.arguments.stage != "vision":
+        answers = sample_answers(run.learner, run.data, SAMPLE_ANSWERS, run.arguments.answer_length)
     if run.rank == 0:
         run.log.write(step=run.progress.step, held_out_loss=loss, best=best, answers=answers)
         entries = run.log.read()
@@ -131,7 +134,15 @@ def save(run: Run, name: str, optimizer: AdamW | None = None):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 2 where something given was wrong, 1 where the run failed."""
-    arguments = parse_arguments(argv)
+    for arguments in parse_arguments(argv):
+        code = run_stage(arguments)
+        if code:
+            return code
+    return 0
+
+
+def run_stage(arguments: argparse.Namespace) -> int:
+    """Begin or go on with one stage, to its end; returns the exit code."""
     try:
         run = begin(arguments, join_processes(arguments.device, arguments.shard))
         number = train(run)

@@ -30,6 +30,7 @@ from minllada_v.checkpoint import open_tensors, released_name
 from minllada_v.curve import draw_curve, smoothed
 from minllada_v.data import Example, Examples, LlavaData, WorldData, derive_seed
 from minllada_v.learner import Learner, choose_trainable, save_memory, to_float32
+from minllada_v.lessons import LESSONS
 from minllada_v.masking import draw_times
 from minllada_v.run_state import Log, recover, save_checkpoint
 from minllada_v.start import from_checkpoint, from_nothing
@@ -91,7 +92,7 @@ def trainable(fresh: bool = False) -> Learner:
 
 def drawn(count: int) -> list[Example]:
     model, tokenizer = golden_model()
-    data = Examples(WorldData(seed=0), tokenizer, model.config, "tune", None)
+    data = Examples(WorldData(LESSONS["everything"], seed=0), tokenizer, model.config, "tune", None)
     return [data[number] for number in range(count)]
 
 

@@ -1,0 +1,47 @@
+"""Lessons of the small world: what is drawn, and the presets that train a small model on it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .questions import ABILITIES
+from .scenes import SIZES
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A part of the small world, as `world.draw_samples` takes it."""
+
+    abilities: Sequence[str] = tuple(ABILITIES)  # the more often one is named, the more often it is drawn
+    max_shapes: int = 4
+    sizes: Sequence[tuple[int, int]] = SIZES
+
+
+def often(**times: int) -> tuple[str, ...]:
+    """Each ability as often as it says."""
+    return tuple(ability for ability, count in times.items() for _ in range(count))
+
+
+LESSONS = {
+    "everything": Lesson(),
+    "practice": Lesson(often(
+        colour=2, shape=2, count=3, yes_no=3, where=4, number=2, bars=1, describe=3, dialogue=3, difference=4,
+        motion=3)),
+    "patches": Lesson(often(describe=4, number=8, bars=1, motion=1, difference=1)),
+    "first-lesson": Lesson(("colour", "shape"), max_shapes=2, sizes=SIZES[:1]),
+}
+
+# A preset is the command lines that it runs, one after another. {out} is the folder of the run.
+PRESETS = {
+    "first-lesson": (
+        "--out {out}/vision --world first-lesson --config {config} --stage vision --steps 900 --batch-size 16 "
+        "--learning-rate 1.2e-3 --vision-learning-rate 1.2e-3",
+        "--out {out}/tune --world first-lesson --from {out}/vision/last --steps 1500 --batch-size 16 --canvas 12 "
+        "--learning-rate 1.2e-3 --vision-learning-rate 0",
+    ),
+    "built-in": (
+        "--out {out}/vision --world patches --config {config} --stage vision --steps 4500 --batch-size 16 "
+        "--learning-rate 1.2e-3 --vision-learning-rate 1.2e-3",
+        "--out {out}/tune --world practice --from {out}/vision/last --steps 20000 --batch-size 16 --canvas 12 "
+        "--learning-rate 1.2e-3 --vision-learning-rate 0",
+    ),
+}
