@@ -20,7 +20,8 @@ def join_processes(device: str, shard: bool) -> torch.device:
     if chosen.type == "cuda":
         chosen = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(chosen)
-    dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    if not dist.is_initialized():  # by an earlier stage
+        dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
     return chosen
 
 

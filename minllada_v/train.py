@@ -134,11 +134,14 @@ def save(run: Run, name: str, optimizer: AdamW | None = None):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 2 where something given was wrong, 1 where the run failed."""
-    for arguments in parse_arguments(argv):
-        code = run_stage(arguments)
-        if code:
-            return code
-    return 0
+    stages = parse_arguments(argv)
+    # The optimizer's memory of a token that no longer occurs fades away, and a CPU is slow with the tiniest numbers.
+    torch.set_flush_denormal(True)
+    try:
+        return next((code for arguments in stages if (code := run_stage(arguments))), 0)
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
 
 
 def run_stage(arguments: argparse.Namespace) -> int:
@@ -156,9 +159,6 @@ def run_stage(arguments: argparse.Namespace) -> int:
         return _complain(f"interrupted; {_what_stands(arguments)}", 130)
     except (RunError, MemoryError, torch.OutOfMemoryError, OSError) as error:
         return _complain(f"stopped: {str(error) or type(error).__name__}; {_what_stands(arguments)}", 1)
-    finally:
-        if dist.is_initialized():
-            dist.destroy_process_group()
 
 
 def _what_stands(arguments: argparse.Namespace) -> str:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minllada_v import InputError
-from minllada_v.chat import IGNORED, IMAGE_ID, chat_prompt, training_example
+from minllada_v.chat import END_OF_TURN, EOS, IGNORED, IMAGE_ID, canvas_example, chat_prompt, training_example
 
 QUESTION = "Describe the image in detail."
 SPECIAL = list(CASES["special_ids"])
@@ -134,3 +134,20 @@ def test_labels_are_ids_or_ignored(turns):
 def test_a_broken_message_is_named(message):
     with pytest.raises(InputError, match="a message must be"):
         training_example(golden_model()[1], [message])
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(hostile_text, hostile_text), min_size=1, max_size=3), st.integers(0, 5))
+def test_on_a_canvas_only_the_last_answer_is_asked_for_just_as_in_use(turns, spare):
+    """The prompt is that of `chat_prompt`; behind it come the answer, the end of the turn and padding, all targets."""
+    tokenizer = golden_model()[1]
+    conversation = [{"from": who, "value": text} for turn in turns for who, text in zip(("human", "gpt"), turn)]
+    *history, (question, last) = turns
+    prompt = chat_prompt(tokenizer, question, 0, history, "Be brief.")
+    answer = [*tokenizer.encode(last), tokenizer.token_id(END_OF_TURN)]
+    room = len(answer) + spare
+    ids, labels, turn_ids = canvas_example(tokenizer, conversation, 0, room, "Be brief.")
+    assert ids == prompt + answer + [tokenizer.token_id(EOS)] * spare
+    assert labels == [IGNORED] * len(prompt) + ids[len(prompt):] and len(turn_ids) == len(ids)
+    with pytest.raises(InputError, match=f"{len(answer)} tokens long, and the canvas only {len(answer) - 1}"):
+        canvas_example(tokenizer, conversation, 0, len(answer) - 1)

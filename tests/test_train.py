@@ -30,13 +30,15 @@ from minllada_v.checkpoint import open_tensors, released_name
 from minllada_v.curve import draw_curve, smoothed
 from minllada_v.data import Example, Examples, LlavaData, WorldData, derive_seed
 from minllada_v.learner import Learner, choose_trainable, save_memory, to_float32
-from minllada_v.lessons import LESSONS
+from minllada_v.lessons import LESSONS, PRESETS
 from minllada_v.masking import draw_times
+from minllada_v.options import parse_arguments
 from minllada_v.run_state import Log, recover, save_checkpoint
 from minllada_v.start import from_checkpoint, from_nothing
 from minllada_v.step import learning_rate_factor
 from minllada_v.train import main
 
+BUILT_IN = Path(minllada_v.__file__).parent / "builtin"
 SMALL = ["--device", "cpu", "--answer-length", "2", "--held-out", "2", "--batch-size", "2"]
 GOLDEN = ["--from", str(CHECKPOINT)]
 WORLD = [*SMALL, *GOLDEN, "--world", "--learning-rate", "3e-3", "--steps", "6", "--save-every", "2",
@@ -337,6 +339,40 @@ def changed_parts(out: Path) -> set[str]:
             if not after[released_name(name)].equal(tensor)}
 
 
+SMALLEST_PRESET = (
+    "--out {out}/vision --world first-lesson --config {config} --stage vision --steps 2",
+    "--out {out}/tune --world first-lesson --from {out}/vision/last --steps 2 --canvas 12 --vision-learning-rate 0",
+)
+
+
+def test_a_preset_runs_its_stages_and_goes_on_where_it_stopped(tmp_path, capsys, monkeypatch):
+    """What was given beside it counts for every stage; the words of patches teach just the way from pixels to words."""
+    monkeypatch.setitem(PRESETS, "first-lesson", SMALLEST_PRESET)
+    command = ["--preset", "first-lesson", "--out", tmp_path / "out", *SMALL, "--system", "answer."]
+    assert run(capsys, *command)[0] == 0
+    start = from_nothing(BUILT_IN / "config.json", seed=0).model
+    seeing, reading = weights(tmp_path / "out" / "vision" / "last"), weights(tmp_path / "out" / "tune" / "last")
+    changed = {name for name, tensor in start.state_dict().items() if not seeing[released_name(name)].equal(tensor)}
+    assert {".".join(name.split(".")[:2]) for name in changed if "vision_tower" not in name} == {
+        "mm_projector.0", "mm_projector.2", "language_model.embed_tokens"}
+    assert any("vision_tower" in name for name in changed)
+    for name in start.state_dict():
+        assert reading[released_name(name)].equal(seeing[released_name(name)]) == ("vision_tower" in name)
+    for stage in ("vision", "tune"):
+        assert len(losses(tmp_path / "out" / stage)) == 2
+    before = (tmp_path / "out" / "tune" / "log.jsonl").read_bytes()
+    assert run(capsys, *command)[0] == 0 and (tmp_path / "out" / "tune" / "log.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_is_made_of_sound_commands(preset):
+    first, *others = parse_arguments(["--preset", preset, "--out", "run", "--seed", "3"])
+    assert first.config == BUILT_IN / "config.json" and first.config.exists()
+    for before, after in zip([first, *others], others):
+        assert after.start == before.out / "last"
+    assert all(stage.seed == 3 and stage.out.parent == Path("run") for stage in (first, *others))
+
+
 @pytest.mark.parametrize("options, expected", [
     (["--stage", "align"], {"mm_projector", "image_newline"}),
     (["--stage", "tune"], {"mm_projector", "image_newline", "language_model", "vision_tower"}),
@@ -528,6 +564,11 @@ def test_a_log_that_was_cut_short_is_read_up_to_there(tmp_path_factory, steps, c
     (["--world", "--steps", "1"], "give one of --from"),
     (["--world", "--steps", "1", *GOLDEN, "--config", "x.json"], "give one of --from"),
     (["--world", "--steps", "1", "--language", "x"], "give one of --from"),
+    (["--world", "nowhere", "--steps", "1", *GOLDEN], "invalid choice: 'nowhere'"),
+    (["--preset", "everything"], "invalid choice: 'everything'"),
+    (["--data", "x.json", "--stage", "vision", *GOLDEN], "give --world"),
+    (["--world", "--stage", "vision", "--canvas", "4", "--steps", "1", *GOLDEN], "--canvas is for --stage tune"),
+    (["--world", "--stage", "vision", "--steps", "1", *GOLDEN], "'circle' to be one token"),
     (["--world", *GOLDEN], "give --steps"),
     (["--world", *GOLDEN, "--steps", "0"], "at least 1"),
     (["--world", *GOLDEN, "--steps", "1", "--learning-rate", "nan"], "0 or more"),
