@@ -5,7 +5,7 @@ are Okabe and Ito's, which colour-blind readers tell apart; a shade always goes 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
@@ -34,12 +34,14 @@ def font(size: int = SIZE) -> ImageFont.FreeTypeFont:
     return ImageFont.load_default(size)
 
 
+@lru_cache(maxsize=4096)
 def tint(colour: str, share: float) -> str:
     """`colour` mixed with white: the colour itself at share 1, a pale trace of it at 0."""
     share = 0.15 + 0.85 * min(max(share, 0.0), 1.0)
     return "#" + "".join(f"{round(255 + share * (part - 255)):02x}" for part in ImageColor.getrgb(colour)[:3])
 
 
+@lru_cache(maxsize=4096)
 def ink_on(colour: str) -> str:
     """Black or white, whichever can be read on `colour`."""
     return INK if ImageColor.getcolor(colour, "L") > 120 else "white"
@@ -47,16 +49,12 @@ def ink_on(colour: str) -> str:
 
 def visible(text: str) -> str:
     """`text` as the font shows it: · for a space, \\n for a line break, and U+4E2D for a character that it lacks."""
-    escapes = {" ": "·", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
-    return "".join(escapes.get(char) or (char if _in_font(char) else f"U+{ord(char):04X}") for char in text)
+    lacking = bytes(font().getmask("\uffff"))
+    return "".join(char if char.isprintable() and bytes(font().getmask(char)) != lacking else f"U+{ord(char):04X}"
+                   for char in text.translate({ord(" "): "·", ord("\t"): "\\t", ord("\n"): "\\n", ord("\r"): "\\r"}))
 
 
 @lru_cache(maxsize=4096)
-def _in_font(char: str) -> bool:
-    drawn, lacking = (font().getmask(one) for one in (char, "\uffff"))
-    return char.isprintable() and (drawn.size, bytes(drawn)) != (lacking.size, bytes(lacking))
-
-
 def shortened(text: str, room: float, size: int = SIZE) -> str:
     """`text`, cut to `room` pixels."""
     end = len(text)
@@ -72,15 +70,15 @@ def label_width(labels: Sequence[str]) -> int:
 
 def column_widths(rows: Sequence[Sequence[Box]]) -> list[int]:
     """For each place in rows of equal length, how wide its widest box is, so that places stand below each other."""
-    return [max(24, *(math.ceil(font().getlength(visible(box.text))) + 12 for box in places))
+    return [max(24, *(math.ceil(font().getlength(box.text)) + 12 for box in places))
             for places in zip(*rows, strict=True)]
 
 
 def token_strips(
     rows: Sequence[Sequence[Box]], labels: Sequence[str] = (), widths: Sequence[int] | None = None, width: int = WIDTH
 ) -> Image.Image:
-    """Rows of tokens as boxes with `visible` text, each row with a label before it. A row that is too long goes on in
-    the next line. Without `widths` (see `column_widths`) every box is as wide as its text."""
+    """Rows of tokens as boxes, each row with a label before it; one that is too long goes on in the next line.
+    Without `widths` (see `column_widths`) every box is as wide as its text. Show tokens by their `visible` text."""
     left, height = label_width(labels), SIZE + 12
     placed, tops, y = [], [], 0
     for row in rows:
@@ -99,7 +97,7 @@ def token_strips(
         draw.text((left - 8, top + height / 2), label, fill=INK, font=font(), anchor="rm")
     for x, y, wide, box in placed:
         draw.rounded_rectangle((x, y, x + wide - 1, y + height - 1), 5, box.fill, box.frame, 3 if box.frame else 0)
-        text = shortened(visible(box.text), wide - 6)
+        text = shortened(box.text, wide - 6)
         draw.text((x + wide / 2, y + height / 2), text, fill=ink_on(box.fill), font=font(), anchor="mm")
     return picture
 
@@ -243,7 +241,8 @@ def stack(pictures: Sequence[Image.Image], gap: int = 10) -> Image.Image:
     return canvas
 
 
-def save_animation(frames: Sequence[Image.Image], path: str | Path, seconds: float = 0.5, hold: float = 3.0):
+def save_animation(frames: Iterable[Image.Image], path: str | Path, seconds: float = 0.5, hold: float = 3.0):
     """Write pictures of one size as an endless GIF: `seconds` each, and the last one `hold`."""
+    frames = [frame.convert("P", palette=Image.Palette.ADAPTIVE) for frame in frames]
     times = [round(1000 * seconds)] * (len(frames) - 1) + [round(1000 * hold)]
     frames[0].save(path, "GIF", save_all=True, append_images=frames[1:], duration=times, loop=0)

@@ -23,6 +23,7 @@ from .image import read_frames
 from .model import LLaDAV
 from .sampler import SamplerConfig, Step
 from .tokenizer import Tokenizer
+from .trace import check_target, save_trace
 from .watch import Watch
 
 DTYPES = {"auto": None, "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -66,12 +67,13 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     option("--dtype", metavar="TYPE", choices=tuple(DTYPES), default="auto",
            help="auto (as stored), float32, bfloat16 or float16")
     option("--watch", action="store_true", help="show the answer filling in, on a terminal")
+    option("--trace", metavar="FILE", help="draw the denoising, as a .gif or a .png")
     option("--json", action="store_true", help="print text, tokens, steps, time, memory as JSON")
     arguments = parser.parse_args(argv)
     if "" in (arguments.weights, arguments.video, *arguments.image):
         parser.error("the name of a file or folder is empty")
-    if arguments.chat and (arguments.json or arguments.prompt is not None):
-        parser.error("--chat reads its turns from standard input; leave out --prompt and --json")
+    if arguments.chat and (arguments.json or arguments.trace is not None or arguments.prompt is not None):
+        parser.error("--chat reads its turns from standard input; leave out --prompt, --json and --trace")
     if not arguments.chat and arguments.prompt is None:
         parser.error("give a --prompt, or start a conversation with --chat")
     return arguments
@@ -98,6 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(arguments: argparse.Namespace):
     """Load the model, look at the pictures once, answer. Raises `InputError`."""
+    trace = None if arguments.trace is None else check_target(arguments.trace)
     sampler = SamplerConfig(
         arguments.gen_length, arguments.steps, arguments.block_length, arguments.temperature, arguments.cfg_scale,
         arguments.remasking, tuple(arguments.stop), arguments.suffix, arguments.seed,
@@ -115,8 +118,9 @@ def run(arguments: argparse.Namespace):
         return
     ids = read_question(tokenizer, prompt, features, system=arguments.system)
     steps = denoise_answer(model, tokenizer, ids, features, sampler)
+    taken = []
     for count, last in enumerate(shown(steps, tokenizer, sampler, arguments.watch), start=1):
-        pass
+        taken += [last] if trace else []
     text = answer_text(tokenizer, last)
     if arguments.json:
         text = json.dumps({
@@ -129,6 +133,9 @@ def run(arguments: argparse.Namespace):
             "peak_memory_bytes": peak_memory(device),
         })
     print(text, flush=True)
+    if trace:
+        shade = "confidence" if sampler.remasking == "low_confidence" else "random order"
+        save_trace(trace, taken, len(ids), tokenizer, tokenizer.token_id(MASK), shade)
 
 
 def chat(
