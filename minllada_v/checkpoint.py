@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from tqdm import tqdm
 
 from .config import Config, read_config
@@ -68,14 +69,29 @@ def load_pretrained(
     device = pick_device(device)
     config = read_config(folder / "config.json")
     tokenizer = read_tokenizer(folder, config)
-    with torch.device("meta"):  # shapes only, no memory
-        model = LLaDAV(config)
+    model = empty_model(config)
     weights = find_weights(model, open_tensors(folder), folder)
     bar = tqdm(weights.items(), desc="loading", unit="tensor", delay=2, leave=False)
     model.load_state_dict({name: tensor.to(device, dtype) for name, tensor in bar}, assign=True)
     stored = model.language_model.embed_tokens.weight.dtype
     model.compute_dtype = dtype or (torch.float32 if device.type == "cpu" else stored)
     return model.requires_grad_(False).eval(), tokenizer
+
+
+class _NoRandomWeights(TorchFunctionMode):
+    """Skips what `torch.nn.init` does. On tensors without memory it is for nothing, and the first time takes torch a
+    second or two: it imports its compiler."""
+
+    def __torch_function__(self, function, types, arguments=(), named=None):
+        if getattr(function, "__module__", None) == "torch.nn.init":
+            return arguments[0] if arguments else named["tensor"]
+        return function(*arguments, **(named or {}))
+
+
+def empty_model(config: Config) -> LLaDAV:
+    """The model without its weights: shapes only, no memory."""
+    with torch.device("meta"), _NoRandomWeights():
+        return LLaDAV(config)
 
 
 def read_tokenizer(folder: Path, config: Config) -> Tokenizer:
