@@ -94,8 +94,10 @@ def legend(rows: Sequence[Sequence[Box]], shade: str) -> Image.Image:
 def draw_trace(rows: Sequence[Sequence[Box]], shade: str = "confidence") -> Image.Image:
     """One row a step: of words or, where these would fill pages, of a cell for each place, with the answer below."""
     labels = [f"step {number}" for number in range(1, len(rows) + 1)]
-    picture = token_strips(rows, labels, column_widths(rows))
-    if picture.height > TALLEST:
+    widths = column_widths(rows)
+    if len(rows) * token_strips(rows[:1], labels[:1], widths).height <= TALLEST:
+        picture = token_strips(rows, labels, widths)
+    else:
         places = [str(place) for place in range(1, len(rows[0]) + 1)]
         table = cells([[box.fill for box in row] for row in rows], labels, places, most=20)
         picture = stack([table, token_strips(rows[-1:], ["answer"])])
