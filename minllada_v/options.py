@@ -61,7 +61,7 @@ def parse_stage(argv: Sequence[str]) -> argparse.Namespace:
     option("--config", metavar="FILE", type=Path, help="or from random weights; tokenizer.json lies beside it")
     option("--stage", choices=STAGES, default="tune",
            help="tune (default): everything; align: projector only, on captions; vision: words of patches")
-    option("--system", metavar="TEXT", help="system text in place of the released one")
+    option("--system", metavar="TEXT", help="system text in place of the model's own")
     option("--canvas", metavar="N", type=_above_zero, help="only last answers count, each on a canvas of N tokens")
     option("--steps", metavar="N", type=_above_zero, help="optimizer steps (one epoch of --data)")
     option("--batch-size", metavar="N", type=_above_zero, default=8, help="examples at once, in each process (8)")
@@ -72,7 +72,7 @@ def parse_stage(argv: Sequence[str]) -> argparse.Namespace:
     option("--seed", metavar="N", type=int, default=0, help="of order, masks and fresh weights (0)")
     option("--held-out", metavar="N", type=int, help="examples to evaluate on (a tenth, at most 64)")
     option("--evaluate-every", metavar="N", type=_above_zero, default=500, help="steps between evaluations (500)")
-    option("--answer-length", metavar="N", type=_above_zero, default=32, help="tokens of sample answers (32)")
+    option("--answer-length", metavar="N", type=_above_zero, help="tokens of sample answers (32, or the model's)")
     option("--save-every", metavar="N", type=_above_zero, default=500, help="steps between savings (500)")
     option("--checkpointing", action="store_true", help="save memory: compute each layer twice")
     option("--shard", action="store_true", help="spread weights over the processes of torchrun")
