@@ -19,7 +19,7 @@ from torch.utils.checkpoint import checkpoint
 
 from .answer import answer_text, denoise_answer, look, read_question
 from .batch import denoiser, pad, splice_batch
-from .chat import EOS, IMAGE_ID, MASK
+from .chat import EOS, IGNORED, IMAGE_ID, MASK
 from .data import Example, Record
 from .errors import InputError
 from .loss import masked_loss
@@ -30,12 +30,18 @@ from .sampler import SamplerConfig
 from .tokenizer import Tokenizer
 
 
+PADDING_WEIGHT = 0.1
+
+
 class Learner(nn.Module):
     """The model with all that training asks of it. Under `bfloat16` autocast picks the type of each operation, while
     weights, gradients and the residual stream stay float32."""
 
-    def __init__(self, model: LLaDAV, tokenizer: Tokenizer, bfloat16: bool = False, stage: str = "tune"):
+    def __init__(
+        self, model: LLaDAV, tokenizer: Tokenizer, bfloat16: bool = False, stage: str = "tune", canvas: bool = False
+    ):
         super().__init__()
+        self.canvas = canvas
         self.spellings = spellings(tokenizer) if stage == "vision" else None
         self.model, self.tokenizer, self.bfloat16 = model, tokenizer, bfloat16
         self.mask_id, self.padding_id = tokenizer.token_id(MASK), tokenizer.token_id(EOS)
@@ -62,7 +68,17 @@ class Learner(nn.Module):
             uniform = torch.cat([draw_uniform(row[None], torch.Generator().manual_seed(seed))
                                  for row, seed in zip(batch.labels, seeds, strict=True)])
             masks = mask_by_time(batch.labels, times.to(device), uniform)
-            return masked_loss(denoiser(self.model, batch), batch.ids, batch.labels, self.mask_id, masks) + unused
+            return masked_loss(denoiser(self.model, batch), batch.ids, batch.labels, self.mask_id, masks,
+                               self.weights(batch.labels)) + unused
+
+    def weights(self, labels: Tensor) -> Tensor | None:
+        """How much each place of `labels` (batch, length) counts. On a canvas padding counts less than the answer:
+        there is more of it, and it is learned at once."""
+        if not self.canvas:
+            return None
+        targets = labels != IGNORED
+        weights = torch.where(labels == self.padding_id, PADDING_WEIGHT, 1.0) * targets
+        return weights * (targets.sum(dim=1) / weights.sum(dim=1))[:, None]
 
     def patch_loss(self, examples: Sequence[Example]) -> Tensor:
         """The loss of each example in stage "vision", (examples,) float32: the mean over its tiles."""

@@ -17,16 +17,22 @@ from .masking import Masks, draw_times, draw_uniform, mask_by_count, mask_by_tim
 BatchDenoiser = Callable[[Tensor, Tensor], Tensor]
 
 
-def masked_loss(denoise: BatchDenoiser, ids: Tensor, labels: Tensor, mask_id: int, masks: Masks) -> Tensor:
+def masked_loss(
+    denoise: BatchDenoiser, ids: Tensor, labels: Tensor, mask_id: int, masks: Masks, weights: Tensor | None = None
+) -> Tensor:
     """Mask `ids` and ask for the labels there: Σ over masked places of −log p(label) / divisor, (batch,), in nats
     per target.
 
-    `ids` and `labels` (batch, length) int64. Computed in float32, or in the type of the logits if that is wider.
+    `ids` and `labels` (batch, length) int64. `weights` (batch, length), with a mean of 1 over the targets of each
+    sequence, say how much each place counts; None: all the same. Computed in float32, or in the type of the logits if
+    that is wider.
     """
     logits = denoise(ids.masked_fill(masks.masked, mask_id), masks.masked)  # (places, vocabulary)
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     nats = F.cross_entropy(logits, labels[masks.masked], reduction="none")  # (places,)
     nats = torch.zeros_like(masks.masked, dtype=nats.dtype).masked_scatter(masks.masked, nats)  # (batch, length)
+    if weights is not None:
+        nats = nats * weights
     return nats.sum(dim=1) / masks.divisor
 
 

@@ -62,7 +62,7 @@ def begin(arguments: argparse.Namespace, device: torch.device) -> Run:
     if arguments.checkpointing:
         save_memory(start.model)
     bfloat16 = arguments.dtype == "bfloat16" or arguments.dtype == "auto" and device.type == "cuda"
-    learner = Learner(start.model, start.tokenizer, bfloat16, arguments.stage)
+    learner = Learner(start.model, start.tokenizer, bfloat16, arguments.stage, arguments.canvas is not None)
     module = distribute(learner, device, arguments.shard)
     optimizer = make_optimizer(learner, arguments.learning_rate, arguments.vision_learning_rate)
     if goes_on:
