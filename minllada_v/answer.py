@@ -12,7 +12,8 @@ from .chat import BOS, END_HEADER, END_OF_TURN, EOS, MASK, START_HEADER, chat_pr
 from .errors import InputError
 from .image import Source, read_frames, read_picture
 from .model import LLaDAV, splice
-from .sampler import SamplerConfig, Step, sample
+from .packing import packed_denoiser
+from .sampler import Row, SamplerConfig, Step, sample
 from .tiles import picture_tiles, video_tiles
 from .tokenizer import Tokenizer
 
@@ -91,6 +92,12 @@ def denoise_answer(
 
     Raises `InputError` if prompt and answer together are longer than the model was made for.
     """
+    steps = sample(packed_denoiser(model, [features]), [answer_row(model, tokenizer, ids, sampler)])
+    return (step for [(_, step)] in steps)
+
+
+def answer_row(model: LLaDAV, tokenizer: Tokenizer, ids: Tensor, sampler: SamplerConfig) -> Row:
+    """What the sampler has to know to answer the prompt `ids`. Raises `InputError` as `denoise_answer` does."""
     suffix = tokenizer.encode(sampler.suffix)
     stops = [[tokenizer.token_id(END_OF_TURN)],
              *(tokenizer.encode(stop, special_tokens=True) for stop in sampler.stop)]
@@ -101,15 +108,8 @@ def denoise_answer(
     if length > model.config.max_length:
         raise InputError(f"prompt and answer are {length} tokens long, and the model reads at most "
                          f"{model.config.max_length}; ask for fewer tokens, show fewer pictures or shorten the text")
-    rows = torch.cat(list(features) or [torch.empty(0, model.config.hidden_size)]).to(model.device)
-
-    @torch.no_grad()
-    def denoise(canvas: Tensor, positions: Tensor) -> Tensor:
-        logits = model.logits(canvas.to(model.device), rows, positions.to(model.device))
-        return logits.cpu() if logits.device.type == "mps" else logits  # MPS has no float64
-
     generator = torch.Generator("cpu" if model.device.type == "mps" else model.device).manual_seed(sampler.seed)
-    return sample(denoise, ids, sampler, tokenizer.token_id(MASK), forbidden, stops, suffix, generator)
+    return Row(ids, sampler, tokenizer.token_id(MASK), forbidden, stops, suffix, generator)
 
 
 def answer_text(tokenizer: Tokenizer, step: Step) -> str:
