@@ -12,6 +12,7 @@ from .errors import InputError
 from .image import Source
 from .model import LLaDAV
 from .packing import packed_denoiser
+from .processes import rank_and_size
 from .sampler import Row, SamplerConfig, Step, sample
 from .tokenizer import Tokenizer
 
@@ -61,7 +62,7 @@ def last_steps(model: LLaDAV, questions: Sequence[Question]) -> list[Step]:
     """Answer all `questions` at once; the last step of each."""
     last: dict[int, Step] = {}
     with tqdm(total=sum(row.config.gen_length for row, _ in questions), desc="denoising", unit="token", delay=2,
-              leave=False) as bar:
+              leave=False, disable=rank_and_size()[0] > 0) as bar:
         for steps in sample(packed_denoiser(model, [features for _, features in questions]),
                             [row for row, _ in questions]):
             last.update(steps)

@@ -10,17 +10,21 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 from tqdm import tqdm
 
 from .answer import answer_text, denoise_answer, look, read_question
+from .batch_run import read_questions, read_records, run_batch
 from .checkpoint import load_pretrained, pick_device
 from .chat import MASK
 from .errors import InputError, complain
 from .image import read_frames
 from .model import LLaDAV
+from .processes import join_processes
 from .sampler import SamplerConfig, Step
 from .tokenizer import Tokenizer
 from .watch import Watch
@@ -70,12 +74,21 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
            help="auto (as stored), float32, bfloat16 or float16")
     option("--watch", action="store_true", help="show the answer filling in, on a terminal")
     option("--json", action="store_true", help="print text, tokens, steps, time, memory as JSON")
+    option("--batch", metavar="FILE", help="answer a file: JSON lines of image, prompt and id")
+    option("--out", metavar="FILE", help="its answers, appended; those it has are not asked again")
+    option("--batch-size", metavar="N", type=int, default=8, help="questions of --batch at once (8)")
     arguments = parser.parse_args(argv)
-    if "" in (arguments.weights, arguments.video, *arguments.image):
+    if "" in (arguments.weights, arguments.video, arguments.batch, arguments.out, *arguments.image):
         parser.error("the name of a file or folder is empty")
     if arguments.chat and (arguments.json or arguments.prompt is not None):
         parser.error("--chat reads its turns from standard input; leave out --prompt and --json")
-    if not arguments.chat and arguments.prompt is None:
+    if (arguments.batch is None) != (arguments.out is None) or arguments.batch_size < 1:
+        parser.error("--batch FILE needs --out FILE, and --out needs --batch; --batch-size is at least 1")
+    if arguments.batch is not None:
+        alone = ("image", "video", "prompt", "chat", "watch", "json")
+        if any(getattr(arguments, name) not in (None, False, []) for name in alone):
+            parser.error(f"--batch finds its questions in the file; leave out --{', --'.join(alone)}")
+    elif not arguments.chat and arguments.prompt is None:
         parser.error("give a --prompt, or start a conversation with --chat")
     return arguments
 
@@ -97,6 +110,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if "can't allocate memory" not in str(error):  # how PyTorch says it on a CPU
             raise
         return complain("failed: out of memory", 1)
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
 
 
 def run(arguments: argparse.Namespace):
@@ -106,6 +122,9 @@ def run(arguments: argparse.Namespace):
         arguments.remasking, tuple(arguments.stop), arguments.suffix, arguments.seed, arguments.refresh_every,
         arguments.threshold,
     )
+    if arguments.batch is not None:
+        batch(arguments, sampler)
+        return
     prompt = sys.stdin.read() if arguments.prompt == "-" else arguments.prompt
     if not (arguments.chat or prompt.strip()):
         raise InputError("the prompt is empty")
@@ -133,6 +152,18 @@ def run(arguments: argparse.Namespace):
             "peak_memory_bytes": peak_memory(device),
         })
     print(text, flush=True)
+
+
+def batch(arguments: argparse.Namespace, sampler: SamplerConfig):
+    """Answer the questions of a file, all of them or, under torchrun, this process's share."""
+    questions, out = Path(arguments.batch), Path(arguments.out)
+    lines = read_questions(questions, arguments.system, sampler)
+    if out.exists() and out.samefile(questions):
+        raise InputError(f"{out} holds the questions; name another file for the answers with --out")
+    done = read_records(out)
+    device = join_processes(arguments.device, shard=False)
+    model, tokenizer = load_pretrained(arguments.weights, device, DTYPES[arguments.dtype])
+    run_batch(model, tokenizer, lines, done, out, arguments.batch_size)
 
 
 def chat(
