@@ -21,6 +21,7 @@ from .answer import answer_text, denoise_answer, look, read_question
 from .batch_run import read_questions, read_records, run_batch
 from .checkpoint import load_pretrained, pick_device
 from .chat import MASK
+from .compiled import compile_layers
 from .errors import InputError, complain
 from .image import read_frames
 from .model import LLaDAV
@@ -72,6 +73,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
            help="auto, cpu, cuda or mps")
     option("--dtype", metavar="TYPE", choices=tuple(DTYPES), default="auto",
            help="auto (as stored), float32, bfloat16 or float16")
+    option("--compile", action="store_true", help="fast on a GPU: compile the layers; needs a compiler")
     option("--watch", action="store_true", help="show the answer filling in, on a terminal")
     option("--json", action="store_true", help="print text, tokens, steps, time, memory as JSON")
     option("--batch", metavar="FILE", help="answer a file: JSON lines of image, prompt and id")
@@ -107,6 +109,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (MemoryError, torch.OutOfMemoryError, OSError) as error:
         return complain(f"failed: {str(error) or type(error).__name__}", 1)
     except RuntimeError as error:
+        if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            reason = " ".join(str(error).split())[:300]
+            return complain(f"failed: this machine cannot compile, so leave out --compile: {reason}", 1)
         if "can't allocate memory" not in str(error):  # how PyTorch says it on a CPU
             raise
         return complain("failed: out of memory", 1)
@@ -131,6 +136,8 @@ def run(arguments: argparse.Namespace):
     device = pick_device(None if arguments.device == "auto" else arguments.device)
     video = read_frames(arguments.video, arguments.frames) if arguments.video is not None else None
     model, tokenizer = load_pretrained(arguments.weights, device, DTYPES[arguments.dtype])
+    if arguments.compile:
+        compile_layers(model)
     start = time.perf_counter()
     features = look(model, arguments.image, video)
     if arguments.chat:
@@ -163,6 +170,8 @@ def batch(arguments: argparse.Namespace, sampler: SamplerConfig):
     done = read_records(out)
     device = join_processes(arguments.device, shard=False)
     model, tokenizer = load_pretrained(arguments.weights, device, DTYPES[arguments.dtype])
+    if arguments.compile:
+        compile_layers(model)
     run_batch(model, tokenizer, lines, done, out, arguments.batch_size)
 
 

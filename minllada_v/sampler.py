@@ -16,6 +16,9 @@ from torch import Tensor
 from .errors import InputError
 
 
+PLACES_AT_ONCE = 16  # bounds the float64 copies of logits, which slow a CPU down where they are large
+
+
 @dataclass(frozen=True)
 class SamplerConfig:
     """How an answer is sampled. Raises `InputError` for settings that do not fit together."""
@@ -179,7 +182,9 @@ def fill_in(number: int, row: Row) -> Generator:
             logits, *unconditional = yield views
             for u in unconditional:
                 logits = u + (w + 1) * (logits - u)
-            choice = yield choose(logits, config, forbidden.to(logits.device, non_blocking=True), row.generator)
+            forbidden = forbidden.to(logits.device, non_blocking=True)
+            choice = yield torch.cat([choose(some, config, forbidden, row.generator)
+                                      for some in logits.split(PLACES_AT_ONCE)])
             tokens, confidence = choice[:, 0].long(), choice[:, 1]
             if confidence.isnan().any():
                 raise InputError(f"the logits are not finite at step {step} of {config.steps}: the weights are damaged "
