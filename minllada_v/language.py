@@ -58,14 +58,15 @@ def attend(q: Tensor, k: Tensor, v: Tensor, attention_mask: Tensor | None = None
     return F.scaled_dot_product_attention(q, k, v, attn_mask=attention_mask, enable_gqa=grouped)
 
 
-def attend_parts(q: Tensor, k: Tensor, v: Tensor, parts: Sequence[Part], layer: int) -> Tensor:
+def attend_parts(
+    q: Tensor, k: Tensor, v: Tensor, parts: Sequence[Part], queries: Sequence[int], layer: int
+) -> Tensor:
     """As `attend`, with a batch of 1, where each part attends to itself and to what is kept of its own sequence.
 
-    No filling up and no mask, so that the fastest attention there is can be used.
+    `queries` says how many queries each part has. No filling up and no mask, so that the fastest attention there is
+    can be used.
     """
-    places = [part.places for part in parts]
-    queries = places if q.shape[2] == k.shape[2] else [part.asked for part in parts]
-    attended = []
+    attended, places = [], [part.places for part in parts]
     for part, q, k, v in zip(parts, q.split(queries, dim=2), k.split(places, dim=2), v.split(places, dim=2)):
         if part.kept is not None:
             if layer == len(part.kept):
@@ -175,7 +176,8 @@ class LanguageModel(nn.Module):
         for number, layer in enumerate(self.layers):
             asked = slice(None) if positions is None or number + 1 < len(self.layers) else positions
             if parts is not None:
-                attention = partial(attend_parts, parts=parts, layer=number)
+                queries = [part.asked if asked is positions else part.places for part in parts]
+                attention = partial(attend_parts, parts=parts, queries=queries, layer=number)
             elif attention_mask is None or attention_mask.shape[2] == 1:  # the same for every query
                 attention = partial(attend, attention_mask=attention_mask)
             else:

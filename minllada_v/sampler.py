@@ -119,8 +119,9 @@ def transfer_schedule(masked: int, steps: int) -> Iterator[int]:
 
 def find_stop(response: list[int], stops: Sequence[Sequence[int]]) -> int:
     """The earliest start of any of `stops` in `response`, or the length of `response` where there is none."""
-    return next((start for start in range(len(response))
-                 if any(response[start:start + len(stop)] == list(stop) for stop in stops)), len(response))
+    firsts = {stop[0] for stop in stops}
+    return next((start for start, token in enumerate(response)
+                 if token in firsts and stop_length(response[start:], stops)), len(response))
 
 
 def stop_length(response: list[int], stops: Sequence[Sequence[int]]) -> int:
@@ -161,6 +162,7 @@ def fill_in(number: int, row: Row) -> Generator:
     canvas = torch.cat([row.prompt.cpu(), blank, torch.tensor(row.suffix, dtype=torch.long)])
     first, last = len(row.prompt), len(row.prompt) + config.gen_length
     end = seen = last  # a stop moves them left: nothing from `end` on will be read, nor from `seen` on be looked at
+    places = torch.arange(len(canvas))  # the canvas that is left
     forbidden = torch.tensor(sorted({mask_id, *row.forbidden}))
     exact = config.refresh_every == 1 and config.threshold is None
     step, kept = 0, (None, None) if config.refresh_every == 1 else ([], [])
@@ -171,7 +173,6 @@ def fill_in(number: int, row: Row) -> Generator:
             if count == 0 or len(candidates) == 0:
                 break
             step += 1
-            places = torch.cat([torch.arange(seen), torch.arange(last, len(canvas))])
             ids, run = canvas[places], slice(0, len(places))
             if turn % config.refresh_every > 0:
                 run = slice(start, min(start + config.block_length, seen))
@@ -196,8 +197,9 @@ def fill_in(number: int, row: Row) -> Generator:
             canvas[committed] = tokens[order]
             response = canvas[first:last].tolist()
             end = first + find_stop(response, row.stops)
-            if not exact:
+            if end < last and not exact:
                 seen = end + stop_length(response[end - first:], row.stops)
+                places = torch.cat([torch.arange(seen), torch.arange(last, len(canvas))])
             answer = torch.cat([canvas[first:end], canvas[last:]])
             yield Step(canvas.clone(), candidates, confidence, committed, answer, step * len(views))
 
