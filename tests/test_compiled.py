@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 import torch
 from golden_data import CHECKPOINT, picture
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minllada_v.compiled
@@ -29,6 +29,7 @@ def shapes(monkeypatch) -> list[list[int]]:
     torch._dynamo.reset()
 
 
+@settings(deadline=None)
 @given(st.integers(1, 10**6), st.integers(1, 10**6))
 def test_shapes_are_few_and_hardly_larger(places, more):
     """Rounding up never loses a place, adds less than an eighth or less than 16, keeps the order, and ends at shapes of
