@@ -14,16 +14,20 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 from tqdm import tqdm
 
 from .answer import answer_text, denoise_answer, look, read_question
+from .batch_run import read_questions, read_records, run_batch
 from .chat import IMAGE, MASK
 from .checkpoint import checkpoint_folder, load_pretrained, pick_device
+from .compiled import compile_layers
 from .config import read_config
 from .errors import InputError, complain, read_json
 from .image import read_frames
 from .model import LLaDAV
+from .processes import join_processes
 from .sampler import SamplerConfig, Step
 from .tokenizer import Tokenizer
 from .trace import check_target, save_trace
@@ -64,6 +68,9 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     option("--cfg-scale", metavar="W", type=float, default=0.0, help="classifier-free guidance; 0 is off (0)")
     option("--remasking", metavar="HOW", choices=("low_confidence", "random"), default="low_confidence",
            help="tokens to keep: low_confidence (default) or random")
+    option("--refresh-every", metavar="R", type=int, default=1,
+           help="fast: run all only every R steps, else a block (1)")
+    option("--threshold", metavar="P", type=float, help="fast: fill in all that is as sure as P at once")
     option("--stop", metavar="TEXT", action="append", default=[], help="end before TEXT, as whole tokens; repeatable")
     option("--suffix", metavar="TEXT", default="", help="text that the answer must lead up to")
     option("--seed", metavar="N", type=int, default=0, help="for temperature and random remasking (0)")
@@ -71,15 +78,25 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
            help="auto, cpu, cuda or mps")
     option("--dtype", metavar="TYPE", choices=tuple(DTYPES), default="auto",
            help="auto (as stored), float32, bfloat16 or float16")
+    option("--compile", action="store_true", help="fast on a GPU: compile the layers; needs a compiler")
     option("--watch", action="store_true", help="show the answer filling in, on a terminal")
     option("--trace", metavar="FILE", help="draw the denoising, as a .gif or a .png")
     option("--json", action="store_true", help="print text, tokens, steps, time, memory as JSON")
+    option("--batch", metavar="FILE", help="answer a file: JSON lines of image, prompt and id")
+    option("--out", metavar="FILE", help="its answers, appended; those it has are not asked again")
+    option("--batch-size", metavar="N", type=int, default=8, help="questions of --batch at once (8)")
     arguments = parser.parse_args(argv)
-    if "" in (arguments.weights, arguments.video, *arguments.image):
+    if "" in (arguments.weights, arguments.video, arguments.batch, arguments.out, *arguments.image):
         parser.error("the name of a file or folder is empty")
     if arguments.chat and (arguments.json or arguments.trace is not None or arguments.prompt is not None):
         parser.error("--chat reads its turns from standard input; leave out --prompt, --json and --trace")
-    if arguments.weights is not None and not arguments.chat and arguments.prompt is None:
+    if (arguments.batch is None) != (arguments.out is None) or arguments.batch_size < 1:
+        parser.error("--batch FILE needs --out FILE, and --out needs --batch; --batch-size is at least 1")
+    if arguments.batch is not None:
+        alone = ("image", "video", "prompt", "chat", "watch", "trace", "json")
+        if any(getattr(arguments, name) not in (None, False, []) for name in alone):
+            parser.error(f"--batch finds its questions in the file; leave out --{', --'.join(alone)}")
+    elif arguments.weights is not None and not arguments.chat and arguments.prompt is None:
         parser.error("give a --prompt, or start a conversation with --chat")
     return arguments
 
@@ -98,9 +115,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (MemoryError, torch.OutOfMemoryError, OSError) as error:
         return complain(f"failed: {str(error) or type(error).__name__}", 1)
     except RuntimeError as error:
+        if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            reason = " ".join(str(error).split())[:300]
+            return complain(f"failed: this machine cannot compile, so leave out --compile: {reason}", 1)
         if "can't allocate memory" not in str(error):  # how PyTorch says it on a CPU
             raise
         return complain("failed: out of memory", 1)
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
 
 
 def run(arguments: argparse.Namespace):
@@ -110,14 +133,20 @@ def run(arguments: argparse.Namespace):
     notes = fill_in_defaults(arguments, folder)
     sampler = SamplerConfig(
         arguments.gen_length, arguments.steps, arguments.block_length, arguments.temperature, arguments.cfg_scale,
-        arguments.remasking, tuple(arguments.stop), arguments.suffix, arguments.seed,
+        arguments.remasking, tuple(arguments.stop), arguments.suffix, arguments.seed, arguments.refresh_every,
+        arguments.threshold,
     )
+    if arguments.batch is not None:
+        batch(arguments, folder, sampler, notes)
+        return
     prompt = sys.stdin.read() if arguments.prompt == "-" else arguments.prompt
     if not (arguments.chat or prompt.strip()):
         raise InputError("the prompt is empty")
     device = pick_device(None if arguments.device == "auto" else arguments.device)
     video = read_frames(arguments.video, arguments.frames) if arguments.video is not None else None
     model, tokenizer = load_pretrained(folder, device, DTYPES[arguments.dtype])
+    if arguments.compile:
+        compile_layers(model)
     for note in notes:
         complain(note, 0)
     start = time.perf_counter()
@@ -156,7 +185,8 @@ def fill_in_defaults(arguments: argparse.Namespace, folder: Path) -> list[str]:
     if arguments.weights is not None:
         return []
     asks = not arguments.chat and arguments.prompt is None
-    if arguments.image or arguments.video is not None:
+    if arguments.batch is not None or arguments.image or arguments.video is not None:
+        asks = asks and arguments.batch is None
         arguments.prompt = DESCRIBE if asks else arguments.prompt
         return ["the built-in model knows only its small world of drawn shapes, digits and bars (see questions.py); "
                 "what it says about other pictures means nothing"] + [f"asked: {DESCRIBE}"] * asks
@@ -167,6 +197,22 @@ def fill_in_defaults(arguments: argparse.Namespace, folder: Path) -> list[str]:
         arguments.prompt = example["conversations"][0]["value"].removeprefix(IMAGE).strip()
     shown_as = picture.relative_to(Path.cwd()) if picture.is_relative_to(Path.cwd()) else picture
     return [f"about {shown_as}" + f": {arguments.prompt}" * asks]
+
+
+def batch(arguments: argparse.Namespace, folder: Path, sampler: SamplerConfig, notes: list[str]):
+    """Answer the questions of a file, all of them or, under torchrun, this process's share."""
+    questions, out = Path(arguments.batch), Path(arguments.out)
+    lines = read_questions(questions, arguments.system, sampler)
+    if out.exists() and out.samefile(questions):
+        raise InputError(f"{out} holds the questions; name another file for the answers with --out")
+    done = read_records(out)
+    device = join_processes(arguments.device, shard=False)
+    model, tokenizer = load_pretrained(folder, device, DTYPES[arguments.dtype])
+    if arguments.compile:
+        compile_layers(model)
+    for note in notes:
+        complain(note, 0)
+    run_batch(model, tokenizer, lines, done, out, arguments.batch_size)
 
 
 def chat(

@@ -100,6 +100,14 @@ def test_a_seed_makes_chance_repeatable(photo, capsys):
     assert first == again != other
 
 
+def test_a_threshold_saves_forward_passes(photo, capsys):
+    """--threshold 0 fills each block in one pass, with or without --refresh-every, which alone saves none."""
+    asked = [*SHORT, "--image", photo, "--gen-length", "16", "--block-length", "8", "--json"]
+    passes = [json.loads(run(capsys, *asked, *options)[1])["forward_passes"] for options in (
+        [], ["--refresh-every", "4"], ["--threshold", "0"], ["--threshold", "0", "--refresh-every", "4"])]
+    assert passes == [16, 16, 2, 2]
+
+
 def test_undecodable_input_is_named(capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"ab\xff"), encoding="utf-8"))
     assert_one_line(*run(capsys, *SHORT, "--prompt", "-"), r"holds '\udcff', which is not valid Unicode")
@@ -167,7 +175,7 @@ def test_chat_remembers_turns_and_the_picture_stays(photo, capsys, monkeypatch):
 def test_help_fits_a_screen_and_shows_three_examples(capsys):
     code, out, _ = run(capsys, "--help")
     lines = out.splitlines()
-    assert code == 0 and len(lines) <= 34 and max(map(len, lines)) <= 80
+    assert code == 0 and len(lines) <= 42 and max(map(len, lines)) <= 80
     assert sum(line.startswith("  python -m minllada_v.generate --") for line in lines) == 3
 
 
@@ -246,6 +254,9 @@ def assert_one_line(code: int, out: str, err: str, says: str):
         (["--temperature", "-1"], "temperature must be 0 or more"),
         (["--temperature", "nan"], "temperature must be 0 or more"),
         (["--seed", "-1"], "seed must be from 0"),
+        (["--refresh-every", "0"], "refresh_every must be a whole number, at least 1"),
+        (["--threshold", "-1"], "threshold must be 0 or more"),
+        (["--threshold", "0.9", "--steps", "2"], "leave out steps, not 2"),
         (["--image", "/dev/null"], "is a device, not a picture"),
         (["--stop", ""], "stop must be a tuple of texts"),
         (["--prompt", "a\udcff"], "not valid Unicode"),
