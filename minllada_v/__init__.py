@@ -1,10 +1,11 @@
 """minllada_v: LLaDA-V, a vision-language model that writes by masked diffusion, in small files."""
 
 from .answer import answer
+from .batch_answer import Request, answer_batch
 from .checkpoint import load_pretrained
 from .errors import InputError
 from .model import LLaDAV
 from .sampler import SamplerConfig
 from .tokenizer import Tokenizer
 
-__all__ = ["InputError", "LLaDAV", "SamplerConfig", "Tokenizer", "answer", "load_pretrained"]
+__all__ = ["InputError", "LLaDAV", "Request", "SamplerConfig", "Tokenizer", "answer", "answer_batch", "load_pretrained"]

@@ -12,7 +12,8 @@ from .chat import BOS, END_HEADER, END_OF_TURN, EOS, MASK, START_HEADER, chat_pr
 from .errors import InputError
 from .image import Source, read_frames, read_picture
 from .model import LLaDAV, splice
-from .sampler import SamplerConfig, Step, sample
+from .packing import packed_denoiser
+from .sampler import Row, SamplerConfig, Step, sample
 from .tiles import picture_tiles, video_tiles
 from .tokenizer import Tokenizer
 
@@ -45,9 +46,17 @@ def answer(
 
 @torch.no_grad()
 def look(
-    model: LLaDAV, images: Sequence[Source] = (), video: str | Path | Sequence[Source] | None = None
+    model: LLaDAV,
+    images: Sequence[Source] = (),
+    video: str | Path | Sequence[Source] | None = None,
+    seen: dict | None = None,
 ) -> list[Tensor]:
-    """The features of each picture, or of the one video, as the language model reads them: (length, width) each."""
+    """The features of each picture, or of the one video, as the language model reads them: (length, width) each.
+
+    Whatever is in `seen` already, because its path or PIL image was looked at before, is taken from there; whatever is
+    new is put there.
+    """
+    seen = {} if seen is None else seen
     if isinstance(images, (str, Path, Image.Image)):
         raise InputError("images must be a list of pictures; put a single one into [ ]")
     if len(images) and video is not None:
@@ -57,19 +66,27 @@ def look(
     if model.config.vision is None:
         raise InputError("this checkpoint is a text-only LLaDA: it cannot look at pictures")
     if video is not None:
-        seen = [video_tiles(read_frames(video), model.config.vision.image_size)]
+        frames = name_of(video) if isinstance(video, (str, Path)) else tuple(map(name_of, video))
+        shown = {("video", frames): video_tiles(read_frames(video), model.config.vision.image_size)}
+        names = list(shown)
     else:
-        seen = picture_tiles([read_picture(image) for image in images], model.config)
-    features = []
-    with tqdm(total=sum(len(tiles.pixel_values) for tiles in seen), desc="looking", unit="tile", delay=2,
+        names = [("alone" if len(images) == 1 else "one of several", name_of(image)) for image in images]
+        shown = dict(zip(names, picture_tiles([read_picture(image) for image in images], model.config)))
+    new = {name: tiles for name, tiles in shown.items() if name not in seen}
+    with tqdm(total=sum(len(tiles.pixel_values) for tiles in new.values()), desc="looking", unit="tile", delay=2,
               leave=False) as bar:
-        for tiles in seen:
+        for name, tiles in new.items():
             projected = []
             for some in tiles.pixel_values.split(TILES_AT_ONCE):
                 projected.append(model.project(some))
                 bar.update(len(some))
-            features.append(model.merge(torch.cat(projected), tiles))
-    return features
+            seen[name] = model.merge(torch.cat(projected), tiles)
+    return [seen[name] for name in names]
+
+
+def name_of(source: Source) -> str | int:
+    """What tells a picture from others for as long as it is at hand: its path, or the PIL image itself."""
+    return str(source) if isinstance(source, (str, Path)) else id(source)
 
 
 def read_question(
@@ -91,6 +108,12 @@ def denoise_answer(
 
     Raises `InputError` if prompt and answer together are longer than the model was made for.
     """
+    steps = sample(packed_denoiser(model, [features]), [answer_row(model, tokenizer, ids, sampler)])
+    return (step for [(_, step)] in steps)
+
+
+def answer_row(model: LLaDAV, tokenizer: Tokenizer, ids: Tensor, sampler: SamplerConfig) -> Row:
+    """What the sampler has to know to answer the prompt `ids`. Raises `InputError` as `denoise_answer` does."""
     suffix = tokenizer.encode(sampler.suffix)
     stops = [[tokenizer.token_id(END_OF_TURN)],
              *(tokenizer.encode(stop, special_tokens=True) for stop in sampler.stop)]
@@ -101,15 +124,8 @@ def denoise_answer(
     if length > model.config.max_length:
         raise InputError(f"prompt and answer are {length} tokens long, and the model reads at most "
                          f"{model.config.max_length}; ask for fewer tokens, show fewer pictures or shorten the text")
-    rows = torch.cat(list(features) or [torch.empty(0, model.config.hidden_size)]).to(model.device)
-
-    @torch.no_grad()
-    def denoise(canvas: Tensor, positions: Tensor) -> Tensor:
-        logits = model.logits(canvas.to(model.device), rows, positions.to(model.device))
-        return logits.cpu() if logits.device.type == "mps" else logits  # MPS has no float64
-
     generator = torch.Generator("cpu" if model.device.type == "mps" else model.device).manual_seed(sampler.seed)
-    return sample(denoise, ids, sampler, tokenizer.token_id(MASK), forbidden, stops, suffix, generator)
+    return Row(ids, sampler, tokenizer.token_id(MASK), forbidden, stops, suffix, generator)
 
 
 def answer_text(tokenizer: Tokenizer, step: Step) -> str:

@@ -58,6 +58,9 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     option("--cfg-scale", metavar="W", type=float, default=0.0, help="classifier-free guidance; 0 is off (0)")
     option("--remasking", metavar="HOW", choices=("low_confidence", "random"), default="low_confidence",
            help="tokens to keep: low_confidence (default) or random")
+    option("--refresh-every", metavar="R", type=int, default=1,
+           help="fast: run all only every R steps, else a block (1)")
+    option("--threshold", metavar="P", type=float, help="fast: fill in all that is as sure as P at once")
     option("--stop", metavar="TEXT", action="append", default=[], help="end before TEXT, as whole tokens; repeatable")
     option("--suffix", metavar="TEXT", default="", help="text that the answer must lead up to")
     option("--seed", metavar="N", type=int, default=0, help="for temperature and random remasking (0)")
@@ -100,7 +103,8 @@ def run(arguments: argparse.Namespace):
     """Load the model, look at the pictures once, answer. Raises `InputError`."""
     sampler = SamplerConfig(
         arguments.gen_length, arguments.steps, arguments.block_length, arguments.temperature, arguments.cfg_scale,
-        arguments.remasking, tuple(arguments.stop), arguments.suffix, arguments.seed,
+        arguments.remasking, tuple(arguments.stop), arguments.suffix, arguments.seed, arguments.refresh_every,
+        arguments.threshold,
     )
     prompt = sys.stdin.read() if arguments.prompt == "-" else arguments.prompt
     if not (arguments.chat or prompt.strip()):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from .chat import IMAGE_ID
 from .config import Config
 from .errors import InputError
-from .language import LanguageModel
+from .language import LanguageModel, Part
 from .merge import merge
 from .projector import Projector
 from .tiles import Tiles
@@ -52,9 +52,17 @@ class LLaDAV(nn.Module):
         inputs_embeds = self.language_model.embed_tokens(ids.clamp(min=0)).to(self.compute_dtype)
         return inputs_embeds.masked_scatter((ids == IMAGE_ID)[..., None], features.to(self.compute_dtype))
 
-    def logits(self, ids: Tensor, features: Tensor, positions: Tensor) -> Tensor:
-        """Logits (places, vocabulary) at `positions` (places,) of one spliced sequence `ids` (length,)."""
-        hidden_states = self.language_model(self.embed(ids[None], features), positions=positions)
+    def logits(
+        self,
+        ids: Tensor,
+        features: Tensor,
+        positions: Tensor,
+        position_ids: Tensor | None = None,
+        parts: Sequence[Part] | None = None,
+    ) -> Tensor:
+        """Logits (places, vocabulary) at `positions` (places,) of one spliced sequence `ids` (length,), or of several
+        one behind another, which `position_ids` and `parts` tell apart (see `LanguageModel.forward`)."""
+        hidden_states = self.language_model(self.embed(ids[None], features), None, positions, position_ids, parts)
         return self.language_model.lm_head(hidden_states[0])
 
 

@@ -16,7 +16,7 @@ PROMPT = torch.arange(10)
 
 def decided(favourites: list[int], second: int = 5) -> SimpleNamespace:
     """A stand-in for the model that favours these tokens at the places of the answer, and `second` next."""
-    def logits(ids, features, positions):
+    def logits(ids, features, positions, position_ids, parts):
         table = torch.zeros(len(positions), MODEL.config.vocab_size)
         table[:, second] = 5
         for row, place in enumerate((positions - len(PROMPT)).tolist()):

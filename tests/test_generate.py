@@ -100,6 +100,14 @@ def test_a_seed_makes_chance_repeatable(photo, capsys):
     assert first == again != other
 
 
+def test_a_threshold_saves_forward_passes(photo, capsys):
+    """--threshold 0 fills each block in one pass, with or without --refresh-every, which alone saves none."""
+    asked = [*SHORT, "--image", photo, "--gen-length", "16", "--block-length", "8", "--json"]
+    passes = [json.loads(run(capsys, *asked, *options)[1])["forward_passes"] for options in (
+        [], ["--refresh-every", "4"], ["--threshold", "0"], ["--threshold", "0", "--refresh-every", "4"])]
+    assert passes == [16, 16, 2, 2]
+
+
 def test_undecodable_input_is_named(capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"ab\xff"), encoding="utf-8"))
     assert_one_line(*run(capsys, *SHORT, "--prompt", "-"), r"holds '\udcff', which is not valid Unicode")
@@ -244,6 +252,9 @@ def assert_one_line(code: int, out: str, err: str, says: str):
         (["--temperature", "-1"], "temperature must be 0 or more"),
         (["--temperature", "nan"], "temperature must be 0 or more"),
         (["--seed", "-1"], "seed must be from 0"),
+        (["--refresh-every", "0"], "refresh_every must be a whole number, at least 1"),
+        (["--threshold", "-1"], "threshold must be 0 or more"),
+        (["--threshold", "0.9", "--steps", "2"], "leave out steps, not 2"),
         (["--image", "/dev/null"], "is a device, not a picture"),
         (["--stop", ""], "stop must be a tuple of texts"),
         (["--prompt", "a\udcff"], "not valid Unicode"),

@@ -7,12 +7,12 @@ import torch
 from golden_data import CASES, CLOSE, TENSORS, golden_model, picture
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from literal import literal_attention
+from literal import literal_attention, literal_block_pass
 
 from minllada_v.answer import look, read_question
 from minllada_v.chat import training_example
 from minllada_v.config import Config
-from minllada_v.language import LanguageModel, dialogue_causal_mask, rotary_angles, rotate
+from minllada_v.language import LanguageModel, Part, attend, dialogue_causal_mask, rotary_angles, rotate
 from minllada_v.layers import ROWS, LayerNorm, Linear, RMSNorm
 from minllada_v.model import splice
 
@@ -71,14 +71,15 @@ def test_attention_is_the_literal_softmax(seed, length, key_value_heads, masked)
     """Grouped-query attention equals a loop over heads and queries, with and without a mask."""
     layer = random_model(seed, replace(SMALL, num_key_value_heads=key_value_heads)).layers[0].self_attn
     x = random_embeds(seed, length)
-    cos, sin = (angle.double() for angle in rotary_angles(length, 4, 100.0, x.device))
+    cos, sin = (angle.double() for angle in rotary_angles(torch.arange(length), 4, 100.0))
     mask = torch.rand(length, length, generator=torch.Generator().manual_seed(seed)) < 0.5
     mask |= torch.eye(length, dtype=torch.bool)
-    out = layer(x, cos, sin, mask[None, None] if masked else None, slice(None))
+    k, v = layer.keys_and_values(x, cos, sin)
+    out = attend(layer.queries(x, cos, sin), k, v, mask[None, None] if masked else None)
     q, k, v = ((x[0] @ projection.weight.T).view(length, -1, 4).transpose(0, 1)
                for projection in (layer.q_proj, layer.k_proj, layer.v_proj))
     expected = literal_attention(rotate(q, cos, sin), rotate(k, cos, sin), v, mask if masked else None)
-    torch.testing.assert_close(out[0], expected.transpose(0, 1).flatten(1) @ layer.o_proj.weight.T)
+    torch.testing.assert_close(out[0], expected)
 
 
 @settings(deadline=None, max_examples=20)
@@ -92,6 +93,64 @@ def test_asking_for_some_positions_gives_what_all_would(seed, length):
     for attention_mask in (None, mask):
         everything = model(embeds, attention_mask)
         torch.testing.assert_close(model(embeds, attention_mask, positions), everything[:, positions])
+
+
+@settings(deadline=None, max_examples=30)
+@given(seeds, st.lists(st.tuples(st.integers(1, 7), st.integers(1, 3), st.booleans()), min_size=1, max_size=4))
+def test_sequences_in_one_pass_do_not_see_each_other(seed, sequences):
+    """Several sequences one behind another, each with positions of its own, give at what is asked of each what each
+    alone gives there, whether keys and values are kept or not."""
+    model, generator = random_model(seed), torch.Generator().manual_seed(seed)
+    embeds = [random_embeds(seed + number, length) for number, (length, _, _) in enumerate(sequences)]
+    asked = [torch.randint(0, length, (count,), generator=generator) for length, count, _ in sequences]
+    position_ids = [torch.arange(length) for length, _, _ in sequences]
+    places, parts = 0, []
+    for (length, count, keeps), own in zip(sequences, asked):
+        parts.append(Part(length, count, slice(0, length), slice(0, length), [] if keeps else None))
+        own += places
+        places += length
+    together = model(torch.cat(embeds, 1), None, torch.cat(asked), torch.cat(position_ids), parts)
+    alone = [model(own)[:, chosen - sum(length for length, _, _ in sequences[:number])]
+             for number, (own, chosen) in enumerate(zip(embeds, asked))]
+    torch.testing.assert_close(together, torch.cat(alone, 1))
+    assert [part.kept and len(part.kept) for part in parts] == [2 if keeps else None for _, _, keeps in sequences]
+
+
+@settings(deadline=None, max_examples=30)
+@given(seeds, st.integers(1, 6), st.integers(1, 4), st.integers(0, 4), st.sampled_from([1, 2, 4]))
+def test_a_block_alone_sees_the_rest_as_it_was(seed, start, width, behind, key_value_heads):
+    """Running only a block gives what the literal pass gives that keeps all layers' other keys and values. Running
+    everything again gives what it would without anything kept, bit for bit."""
+    model = random_model(seed, replace(SMALL, num_key_value_heads=key_value_heads))
+    stop, length, kept = start + width, start + width + behind, []
+    before, after, last = (random_embeds(seed + number, length) for number in range(3))
+
+    def run(embeds, place):
+        count = place.stop - place.start
+        part = Part(count, count, place, slice(0, length), kept)
+        return model(embeds[:, place], None, None, torch.arange(length)[place], [part])
+
+    whole, block = slice(0, length), slice(start, stop)
+    assert run(before, whole).equal(model(before))
+    torch.testing.assert_close(run(after, block)[0], literal_block_pass(model, before[0], after[0], start, stop))
+    torch.testing.assert_close(run(last, block)[0], literal_block_pass(model, before[0], last[0], start, stop))
+    assert run(after, whole).equal(model(after))
+
+
+@settings(deadline=None, max_examples=30)
+@given(seeds, st.integers(1, 5), st.integers(1, 3), st.integers(1, 3))
+def test_places_that_left_are_seen_no_more(seed, width, gap, behind):
+    """After positions have left the middle of a sequence, a pass over what is left looks at nothing else that is kept,
+    and the places behind the gap keep their positions."""
+    model, kept, length = random_model(seed), [], width + gap + behind
+    embeds = random_embeds(seed, length)
+    left = torch.cat([torch.arange(width), torch.arange(width + gap, length)])
+    everything = Part(length, length, slice(0, length), slice(0, length), kept)
+    model(embeds, None, None, torch.arange(length), [everything])
+    fresh = model(embeds[:, left], None, None, left, [Part(len(left), len(left), left, left, kept)])
+    torch.testing.assert_close(fresh, model(embeds[:, left], None, None, left))
+    block = Part(width, width, slice(0, width), left, kept)
+    torch.testing.assert_close(model(embeds[:, :width], None, None, torch.arange(width), [block]), fresh[:, :width])
 
 
 @settings(deadline=None, max_examples=20)
@@ -123,7 +182,7 @@ def test_a_turn_never_sees_a_later_one(seed, turns):
 def test_rotary_products_depend_on_the_distance_only(seed, first, second, shift):
     """⟨rotate(q, i), rotate(k, j)⟩ = ⟨rotate(q, i + s), rotate(k, j + s)⟩, and lengths never change."""
     q, k = torch.randn(2, 8, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    cos, sin = (angle.double() for angle in rotary_angles(41, 8, 500000.0, q.device))
+    cos, sin = (angle.double() for angle in rotary_angles(torch.arange(41), 8, 500000.0))
     at = lambda x, place: rotate(x, cos[place], sin[place])  # noqa: E731
     here, there = at(q, first) @ at(k, second), at(q, first + shift) @ at(k, second + shift)
     torch.testing.assert_close(here, there, rtol=1e-5, atol=1e-5)

@@ -1,6 +1,7 @@
 """The reverse process: the released answers, and what every answer obeys whatever the model says."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -12,7 +13,7 @@ from literal import literal_sample
 
 from minllada_v import InputError, SamplerConfig, answer
 from minllada_v.answer import denoise_answer, look, read_question
-from minllada_v.sampler import Step, find_stop, sample, transfer_schedule
+from minllada_v.sampler import Row, Step, View, find_stop, sample, transfer_schedule
 
 VOCABULARY, MASK_ID, FORBIDDEN = 9, 7, (1, 3)
 GOLDEN_CASES = [*CASES["generate"], CASES["generate_text_only"]]
@@ -57,15 +58,31 @@ class MadeUpDenoiser:
         self.mix = torch.randn(length, VOCABULARY, length, generator=generator)
         self.base = torch.randn(length, VOCABULARY, generator=generator)
 
-    def everywhere(self, canvas: torch.Tensor) -> torch.Tensor:
-        return torch.sin(torch.einsum("lvk,k->lv", self.mix, canvas.float())) * 2 + self.base
+    def everywhere(self, canvas: torch.Tensor, seen: list[int] | torch.Tensor) -> torch.Tensor:
+        return torch.sin(torch.einsum("lvk,k->lv", self.mix[:, :, seen], canvas[seen].float())) * 2 + self.base
 
-    def __call__(self, canvas: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-        return self.everywhere(canvas)[positions]
+    def look(self, view: View) -> torch.Tensor:
+        """A view's logits. What is kept of a canvas is what stood on it when its places last ran."""
+        kept = [] if view.kept is None else view.kept
+        if not kept:
+            kept.append(torch.full((len(self.base),), -99))
+        kept[0][view.positions[view.run]] = view.ids[view.run]
+        return self.everywhere(kept[0], view.positions)[view.positions[view.asked]]
+
+    def __call__(self, views: list[View]) -> torch.Tensor:
+        return torch.cat([self.look(view) for view in views])
+
+
+def sample_one(denoise, prompt, config, mask_id, forbidden=(), stops=(), suffix=(), generator=None) -> Iterator[Step]:
+    """Sample a single answer from a model `denoise(canvas, positions)` that always sees the whole canvas."""
+    def ask(views):
+        return torch.cat([denoise(view.ids, view.asked) for view in views])
+    row = Row(prompt, config, mask_id, forbidden, stops, suffix, generator)
+    return (step for [(_, step)] in sample(ask, [row]))
 
 
 @st.composite
-def situations(draw, with_stops: bool = True):
+def situations(draw, with_stops: bool = True, with_threshold: bool = True):
     """A made-up denoiser, a prompt, and everything that can be set."""
     block_length, blocks = draw(st.integers(1, 5)), draw(st.integers(1, 3))
     config = SamplerConfig(
@@ -76,7 +93,11 @@ def situations(draw, with_stops: bool = True):
         cfg_scale=draw(st.sampled_from([0.0, 0.5, 2.0])),
         remasking=draw(st.sampled_from(["low_confidence", "random"])),
         seed=draw(st.integers(0, 2**32)),
+        refresh_every=draw(st.sampled_from([1, 1, 2, 3, 100])),
     )
+    threshold = draw(st.sampled_from([None, None, 0.0, 0.3, 0.5, 0.8, 2.0])) if with_threshold else None
+    if threshold is not None:
+        config = replace(config, steps=config.gen_length, remasking="low_confidence", threshold=threshold)
     token = st.sampled_from([index for index in range(VOCABULARY) if index not in (MASK_ID, *FORBIDDEN)])
     prompt = torch.tensor(draw(st.lists(st.integers(0, VOCABULARY - 1), max_size=4)), dtype=torch.long)
     suffix = draw(st.lists(token, max_size=3))
@@ -87,18 +108,20 @@ def situations(draw, with_stops: bool = True):
 
 def run(denoiser, prompt, config, stops, suffix) -> list[Step]:
     generator = torch.Generator().manual_seed(config.seed)
-    return list(sample(denoiser, prompt, config, MASK_ID, FORBIDDEN, stops, suffix, generator))
+    row = Row(prompt, config, MASK_ID, FORBIDDEN, stops, suffix, generator)
+    return [step for [(_, step)] in sample(denoiser, [row])]
 
 
 @settings(deadline=None, max_examples=200)
 @given(situations())
 def test_fast_sampler_equals_the_literal_one(situation):
-    """Logits only where asked, stopping early, log-space noise: the same answer as computing everything everywhere."""
+    """Logits only where asked, stopping early, log-space noise, blocks run alone: the same answer as computing
+    everything everywhere, from what the model may remember and see."""
     denoiser, prompt, config, stops, suffix = situation
     expected = literal_sample(
         denoiser.everywhere, prompt.tolist(), config.gen_length, config.steps, config.block_length, config.temperature,
         config.cfg_scale, config.remasking, MASK_ID, FORBIDDEN, stops, suffix,
-        torch.Generator().manual_seed(config.seed),
+        torch.Generator().manual_seed(config.seed), None, config.refresh_every, config.threshold,
     )
     assert run(*situation)[-1].answer.tolist() == expected
 
@@ -121,7 +144,7 @@ def test_every_place_is_committed_once_and_never_changed(situation):
 
 
 @settings(deadline=None)
-@given(situations(with_stops=False))
+@given(situations(with_stops=False, with_threshold=False))
 def test_each_step_commits_what_the_schedule_says(situation):
     """Exactly the scheduled number a step, block after block."""
     config = situation[2]
@@ -185,7 +208,7 @@ def test_equal_seeds_give_equal_answers(situation):
 def test_temperature_zero_ignores_the_seed(situation, seed):
     """With temperature 0 and low-confidence remasking no chance is left."""
     denoiser, prompt, config, stops, suffix = situation
-    calm = replace(config, temperature=0.0, remasking="low_confidence")
+    calm = replace(config, temperature=0.0, remasking="low_confidence")  # steps and threshold as they are
     first = run(denoiser, prompt, calm, stops, suffix)[-1].answer
     assert first.equal(run(denoiser, prompt, replace(calm, seed=seed), stops, suffix)[-1].answer)
 
@@ -197,7 +220,7 @@ def test_one_step_is_the_one_shot_argmax(situation):
     denoiser, prompt, config, _, suffix = situation
     once = SamplerConfig(gen_length=config.gen_length, steps=1)
     canvas = torch.cat([prompt, torch.full((config.gen_length,), MASK_ID), torch.tensor(suffix, dtype=torch.long)])
-    logits = denoiser.everywhere(canvas)
+    logits = denoiser.everywhere(canvas, torch.arange(len(canvas)))
     logits[:, [MASK_ID, *FORBIDDEN]] = -torch.inf
     expected = logits.argmax(-1)[len(prompt) : len(prompt) + config.gen_length].tolist()
     assert run(denoiser, prompt, once, [], suffix)[-1].answer.tolist() == expected + suffix
@@ -210,14 +233,104 @@ def test_forward_passes_are_counted(situation):
     denoiser, prompt, config, stops, suffix = situation
     asked = []
 
-    def counting(canvas, positions):
-        asked.append(positions.tolist())
-        return denoiser(canvas, positions)
+    def counting(views):
+        asked.extend(view.asked.tolist() for view in views)
+        return denoiser(views)
 
     steps = run(counting, prompt, config, stops, suffix)
     passes = 2 if config.cfg_scale > 0 else 1
     assert steps[-1].forward_passes == len(asked) == passes * len(steps)
     assert asked == [step.candidates.tolist() for step in steps for _ in range(passes)]
+
+
+@settings(deadline=None)
+@given(situations())
+def test_only_refreshes_run_the_whole_canvas(situation):
+    """The first step of a block and every r-th after it run all that is in sight; the others run the block alone, in
+    sight itself; asked is only what runs. An exact run always sees the whole canvas, and keeps nothing."""
+    denoiser, prompt, config, stops, suffix = situation
+    views = []
+    steps = run(lambda asked: views.append(asked) or denoiser(asked), prompt, config, stops, suffix)
+    length, turns = len(steps[0].canvas), {}
+    for step, (view, *others) in zip(steps, views):
+        block = (int(view.asked[0]) - len(prompt)) // config.block_length
+        turn = turns[block] = turns.get(block, -1) + 1
+        start = len(prompt) + block * config.block_length
+        whole = list(range(len(view.ids)))
+        expected = whole if turn % config.refresh_every == 0 else [
+            place for place in whole if start <= view.positions[place] < start + config.block_length]
+        assert whole[view.run] == expected and set(view.asked.tolist()) <= set(expected)
+        assert view.positions[view.asked].tolist() == step.candidates.tolist()
+        assert (view.kept is None) == (config.refresh_every == 1)
+        if config.refresh_every == 1 and config.threshold is None:
+            assert view.positions.tolist() == list(range(length))
+        for unprompted in others:
+            assert (unprompted.ids[: len(prompt)] == MASK_ID).all()
+            assert unprompted.ids[len(prompt):].equal(view.ids[len(prompt):])
+            assert (unprompted.run, unprompted.kept is None) == (view.run, view.kept is None)
+
+
+@settings(deadline=None)
+@given(situations(with_threshold=False), st.sampled_from([0.0, 0.3, 0.6, 0.9]))
+def test_a_threshold_commits_what_reaches_it(situation, threshold):
+    """Each step commits exactly the places that are sure enough, or the surest one where none is."""
+    denoiser, prompt, config, stops, suffix = situation
+    config = replace(config, steps=config.gen_length, remasking="low_confidence", threshold=threshold)
+    for step in run(denoiser, prompt, config, stops, suffix):
+        sure = step.candidates[step.confidence >= threshold].tolist()
+        assert sorted(step.committed.tolist()) == (sure or [int(step.candidates[step.confidence.argmax()])])
+
+
+@settings(deadline=None)
+@given(situations(with_stops=False, with_threshold=False))
+def test_the_ends_of_the_threshold(situation):
+    """Threshold 0 fills a whole block in one step; one that nothing can reach gives the answer of a token a step."""
+    denoiser, prompt, config, stops, suffix = situation
+    one_a_step = replace(config, steps=config.gen_length, remasking="low_confidence")
+    at_once = run(denoiser, prompt, replace(one_a_step, threshold=0.0), stops, suffix)
+    assert [len(step.committed) for step in at_once] == [config.block_length] * config.blocks
+    unreachable = run(denoiser, prompt, replace(one_a_step, threshold=1.5), stops, suffix)
+    assert [step.canvas.tolist() for step in unreachable] == [
+        step.canvas.tolist() for step in run(denoiser, prompt, one_a_step, stops, suffix)]
+
+
+@settings(deadline=None)
+@given(situations(), st.integers(2, 9))
+def test_a_model_that_ignores_the_rest_gives_one_answer_for_every_refresh(situation, refresh_every):
+    """Where a place's logits depend on the place alone, nothing that is kept can be stale."""
+    denoiser, prompt, config, stops, suffix = situation
+    alone = lambda views: torch.cat([denoiser.base[view.positions[view.asked]] for view in views])  # noqa: E731
+    exact, cached = (run(alone, prompt, replace(config, refresh_every=every), stops, suffix)
+                     for every in (1, refresh_every))
+    assert exact[-1].answer.equal(cached[-1].answer) and len(exact) == len(cached)
+
+
+@settings(deadline=None)
+@given(st.lists(situations(), min_size=2, max_size=4), st.randoms())
+def test_rows_answer_together_as_they_do_alone_in_any_order(situations, random):
+    """Side by side, each row with its own model, length, settings and chance, every step of every row is what it is
+    alone, and a row that is finished is asked about no more."""
+    alone = [run(*situation) for situation in situations]
+    order = list(range(len(situations)))
+    random.shuffle(order)
+    rows = [Row(prompt, config, MASK_ID, FORBIDDEN, stops, suffix, torch.Generator().manual_seed(config.seed))
+            for _, prompt, config, stops, suffix in (situations[number] for number in order)]
+    together, asked = [[] for _ in rows], []
+
+    def denoise(views):
+        asked.append({view.row for view in views})
+        return torch.cat([situations[order[view.row]][0].look(view) for view in views])
+
+    for steps in sample(denoise, rows):
+        assert {number for number, _ in steps} == asked[-1]
+        for number, step in steps:
+            together[number].append(step)
+    for number, steps in zip(order, together):
+        assert len(steps) == len(alone[number])
+        for one, other in zip(steps, alone[number]):
+            assert all(getattr(one, field).equal(getattr(other, field)) for field in
+                       ("canvas", "candidates", "confidence", "committed", "answer"))
+            assert one.forward_passes == other.forward_passes
 
 
 @given(st.lists(st.integers(0, 3), max_size=8), st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=3), max_size=3))
@@ -234,7 +347,7 @@ def test_gumbel_max_draws_from_the_softmax():
     config = SamplerConfig(gen_length=4000, steps=1, temperature=1.0)
     flat = lambda canvas, positions: logits.expand(len(positions), 4)  # noqa: E731
     generator = torch.Generator().manual_seed(5)
-    *_, last = sample(flat, torch.tensor([0]), config, mask_id=3, generator=generator)
+    *_, last = sample_one(flat, torch.tensor([0]), config, mask_id=3, generator=generator)
     probabilities = torch.cat([logits[:3].softmax(0), torch.zeros(1)])  # [MASK] can't be chosen
     frequencies = last.answer.bincount(minlength=4) / 4000
     spread = (probabilities * (1 - probabilities) / 4000).sqrt()
@@ -245,7 +358,7 @@ def test_confidence_tells_sure_from_surer():
     """Probabilities of 1 − 2e-9 and 1 − 1e-11 are both 1.0 in float32; in float64 the surer place goes first."""
     table = torch.zeros(2, VOCABULARY)
     table[0, 2], table[1, 2] = 20, 25
-    first, _ = sample(lambda canvas, positions: table[positions], torch.tensor([], dtype=torch.long),
+    first, _ = sample_one(lambda canvas, positions: table[positions], torch.tensor([], dtype=torch.long),
                       SamplerConfig(2), MASK_ID)
     assert first.committed.tolist() == [1]
 
@@ -253,21 +366,21 @@ def test_confidence_tells_sure_from_surer():
 def test_equal_confidences_go_left_to_right():
     """Of a hundred places of one confidence each step takes the leftmost that are open."""
     flat = lambda canvas, positions: torch.arange(VOCABULARY).float().expand(len(positions), -1)  # noqa: E731
-    steps = list(sample(flat, torch.tensor([0]), SamplerConfig(100, 10), MASK_ID))
+    steps = list(sample_one(flat, torch.tensor([0]), SamplerConfig(100, 10), MASK_ID))
     assert [place for step in steps for place in step.committed.tolist()] == list(range(1, 101))
 
 
 def test_the_logits_handed_in_are_left_alone():
     """A denoiser may return its own float64 table; the sampler's −∞ are not written into it."""
     table = torch.zeros(4, VOCABULARY, dtype=torch.float64)
-    list(sample(lambda canvas, positions: table[: len(positions)], torch.tensor([0]), SamplerConfig(4), MASK_ID))
+    list(sample_one(lambda canvas, positions: table[: len(positions)], torch.tensor([0]), SamplerConfig(4), MASK_ID))
     assert (table == 0).all()
 
 
 def test_far_too_many_steps_take_no_time():
     """Steps that would commit nothing are not run, and not even counted out."""
     flat = lambda canvas, positions: torch.zeros(len(positions), VOCABULARY)  # noqa: E731
-    assert len(list(sample(flat, torch.tensor([0]), SamplerConfig(4, 10**15), MASK_ID))) == 4
+    assert len(list(sample_one(flat, torch.tensor([0]), SamplerConfig(4, 10**15), MASK_ID))) == 4
 
 
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
@@ -282,7 +395,7 @@ def test_broken_logits_name_the_step(bad, remasking):
 
     config = SamplerConfig(gen_length=5, remasking=remasking)
     with pytest.raises(InputError, match="step 3 of 5"):
-        list(sample(breaking, torch.tensor([0]), config, MASK_ID, generator=torch.Generator()))
+        list(sample_one(breaking, torch.tensor([0]), config, MASK_ID, generator=torch.Generator()))
 
 
 @pytest.mark.parametrize(
@@ -300,6 +413,11 @@ def test_broken_logits_name_the_step(bad, remasking):
         ({"stop": "abc"}, "stop must be a tuple of texts"),
         ({"gen_length": 4.0}, "gen_length must be a whole number"),
         ({"seed": 2**64}, "seed must be from 0"),
+        ({"refresh_every": 0}, "refresh_every must be a whole number, at least 1"),
+        ({"threshold": -0.1}, "threshold must be 0 or more"),
+        ({"threshold": float("nan")}, "threshold must be 0 or more"),
+        ({"threshold": 0.9, "steps": 64}, "leave out steps, not 64"),
+        ({"threshold": 0.9, "remasking": "random"}, "a threshold needs the model's own confidence"),
     ],
 )
 def test_settings_that_do_not_fit_are_named(values, says):
