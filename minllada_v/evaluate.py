@@ -4,7 +4,6 @@ The table goes to stdout. `--benchmark small-world` draws its questions and need
 """
 
 import argparse
-import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -13,8 +12,9 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from .answer import answer, look
+from .answer import answer_text, look
 from .answer_file import AnswerFile, fingerprint
+from .batch_answer import Request, last_steps, read_request
 from .benchmark_data import Question, read_questions, world_questions
 from .benchmarks import BENCHMARKS, Benchmark, candidates, check_question, prompts, score
 from .checkpoint import load_pretrained, pick_device
@@ -25,7 +25,7 @@ from .model import LLaDAV
 from .score_table import format_table
 from .tokenizer import Tokenizer
 
-WORLD_COUNT = 100  # questions of each ability of the small world
+WORLD_COUNT = 50  # questions of each ability of the small world
 
 EXAMPLES = """examples:
   python -m minllada_v.evaluate --benchmark small-world
@@ -109,32 +109,39 @@ class Judge:
 
     def generate(self, questions: Sequence[Question], asked: Sequence[str], histories: Sequence[list]) -> list:
         """An answer in the model's own words to each question, `{"answer": text}`, or why there is none."""
-        answers = []
-        for question, prompt, history in zip(questions, asked, histories):
-            try:
-                text = answer(self.model, self.tokenizer, prompt, question.images, question.video, history, self.system,
-                              self.benchmark.sampler)
-                answers.append({"answer": text})
-            except InputError as error:
-                answers.append(error)
-        return answers
+        requests = [Request(text, question.images, question.video, history, self.system, self.benchmark.sampler)
+                    for question, text, history in zip(questions, asked, histories)]
+        replies = answer_each(self.model, self.tokenizer, requests)
+        return [reply if isinstance(reply, InputError) else {"answer": reply} for reply in replies]
 
     def likeliest(self, questions: Sequence[Question], asked: Sequence[str], histories: Sequence[list]) -> list:
         """The likeliest of the known answers to each question, with the bound of each in nats."""
-        answers = []
-        for question, prompt in zip(questions, asked):
+        replies = []
+        for question, text in zip(questions, asked):
             known = candidates(self.benchmark, question)
             try:
                 features = look(self.model, question.images, question.video)
-                bounds = answer_bounds(self.model, self.tokenizer, prompt, known, features, self.system)
+                bounds = answer_bounds(self.model, self.tokenizer, text, known, features, self.system)
+                nats = dict(zip(known, bounds))
+                replies.append({"answer": min(nats, key=nats.get), "nats": nats})
             except InputError as error:
-                answers.append(error)
-                continue
-            if not all(map(math.isfinite, bounds)):
-                raise InputError("the likelihoods are no numbers: the weights are damaged or need the type float32")
-            nats = dict(zip(known, bounds))
-            answers.append({"answer": min(nats, key=nats.get), "nats": nats})
-        return answers
+                replies.append(error)
+        return replies
+
+
+def answer_each(model: LLaDAV, tokenizer: Tokenizer, requests: Sequence[Request]) -> list[str | InputError]:
+    """As `answer_batch`, with the error in place of the answer to a request that cannot be answered."""
+    seen: dict = {}
+    replies: list = []
+    for request in requests:
+        try:
+            replies.append(read_request(model, tokenizer, request, seen))
+        except InputError as error:
+            replies.append(error)
+    good = [place for place, reply in enumerate(replies) if not isinstance(reply, InputError)]
+    for place, step in zip(good, last_steps(model, [replies[place] for place in good])):
+        replies[place] = answer_text(tokenizer, step)
+    return replies
 
 
 def judged(judge: Judge, questions: Sequence[Question], file: AnswerFile, batch_size: int) -> Iterator[int]:

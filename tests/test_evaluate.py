@@ -50,11 +50,14 @@ def answering(monkeypatch, say) -> list[str]:
     """Let `say(prompt, images, video, history)` answer in place of the model; returns the list of what is asked."""
     asked = []
 
-    def stand_in(model, tokenizer, prompt, images, video, history, system, sampler):
-        asked.append(prompt)
-        return say(prompt, images, video, history)
+    def stand_in(model, tokenizer, requests):
+        replies = []
+        for request in requests:
+            replies.append(say(request.prompt, request.images, request.video, request.history))
+            asked.append(request.prompt)
+        return replies
 
-    monkeypatch.setattr(evaluate, "answer", stand_in)
+    monkeypatch.setattr(evaluate, "answer_each", stand_in)
     return asked
 
 
@@ -126,7 +129,7 @@ def test_interrupting_and_resuming_loses_and_repeats_nothing(capsys, monkeypatch
     (tmp_path / "out" / "answers.jsonl").unlink()
 
     def tired(*_):
-        if len(asked) == 4:
+        if len(asked) == 3:
             raise KeyboardInterrupt
         return "B"
 
