@@ -1,6 +1,7 @@
 """The autoregressive twin: what causal means, that keeping keys and values changes nothing, and the textbook loss."""
 
 import math
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -168,6 +169,15 @@ def test_a_temperature_draws_by_the_seed():
     assert said[0] == said[1] != said[2] and said[3] == said[4] != said[0]
     drawn = [decode(GOLDEN, TOKENIZER, ids, [], 1, 100.0, seed=seed) for seed in range(40)]
     assert len({token for tokens in drawn for token in tokens}) > 25 and not {*sum(drawn, [])} & {*NEVER}
+
+
+def test_tokens_of_the_chat_format_are_never_written():
+    """However much the model favours them."""
+    model = deepcopy(GOLDEN)
+    model.language_model.lm_head.weight[NEVER] *= 100
+    for temperature in (0.0, 1.0):
+        said = decode(model, TOKENIZER, read_question(TOKENIZER, "What?"), [], 8, temperature)
+        assert said and not {*said} & {*NEVER}
 
 
 def test_it_stops_before_a_stop():

@@ -240,22 +240,30 @@ def test_what_makes_no_sense_is_said_in_one_line(capsys, arguments, message):
 
 
 def test_likelihood_takes_the_option_with_the_lowest_bound(capsys, choice, tmp_path):
-    """The bound of each letter is that of `loss.py`, and the answer is the letter where it is lowest."""
+    """The records hold the bound of each letter, and the answer is the letter where it is lowest."""
     code, out, _ = run(capsys, *choice, "--score", "likelihood")
     assert code == 0 and "likelihood" in out
+    features = look(MODEL, [picture(0)])
     for record in records(tmp_path):
         [turn] = record["turns"]
         assert list(turn["nats"]) == ["A", "B", "C"] and turn["answer"] == min(turn["nats"], key=turn["nats"].get)
         assert record["score"] == (turn["answer"] == turn["expected"][0])
+    bounds = answer_bounds(MODEL, TOKENIZER, turn["question"], "ABC", features)
+    assert list(turn["nats"].values()) == pytest.approx(bounds)
+
+
+@pytest.mark.parametrize("text", ["A", "a cat that looks at you"])
+def test_looking_at_each_mask_once_changes_no_bound(text):
+    """The bound of an answer and its end of turn is the mean of what `loss.py` estimates, with the same draws."""
     features = look(MODEL, [picture(0)])
-    ids = read_question(TOKENIZER, turn["question"], features)
-    end = TOKENIZER.token_id("<|eot_id|>")
-    for letter, nats in turn["nats"].items():
-        row = torch.cat([ids, torch.tensor([*TOKENIZER.encode(letter), end])])[None]
-        labels = torch.cat([torch.full((1, len(ids)), -100), row[:, len(ids):]], dim=1)
+    ids = read_question(TOKENIZER, "What is it?", features)
+    row = torch.cat([ids, torch.tensor([*TOKENIZER.encode(text), TOKENIZER.token_id("<|eot_id|>")])])[None]
+    labels = torch.cat([torch.full((1, len(ids)), -100), row[:, len(ids):]], dim=1)
+    with torch.no_grad():
         estimates = likelihood_bound(denoiser(MODEL, Batch(row, labels, tuple(features), None)), row, labels,
-                                     TOKENIZER.token_id("<|mdm_mask|>"), 128, torch.Generator().manual_seed(0))
-        assert nats == pytest.approx(estimates.mean().item(), rel=1e-4)
+                                     TOKENIZER.token_id("<|mdm_mask|>"), 9, torch.Generator().manual_seed(5))
+    [bound] = answer_bounds(MODEL, TOKENIZER, "What is it?", [text], features, draws=9, seed=5)
+    assert bound == pytest.approx(estimates.mean().item(), rel=1e-4)
 
 
 def test_an_answer_of_two_tokens_takes_three_passes_whatever_the_draws(monkeypatch):
