@@ -28,14 +28,17 @@ def answer(
     video: str | Path | Sequence[Source] | None = None,
     history: Sequence[tuple[str, str]] = (),
     system: str | None = None,
-    sampler: SamplerConfig = SamplerConfig(),
+    sampler: SamplerConfig | None = None,
 ) -> str:
     """Answer `prompt` about `images` (paths or PIL images) or a `video` (see `image.read_frames`).
 
-    `history` holds earlier turns as (question, answer); `system` replaces the released system text. `<image>` in the
-    prompt is the place of a picture or of the video; without any, they go in front. Raises `InputError` for whatever
-    is wrong with the question, the pictures or the settings.
+    `history` holds earlier turns as (question, answer). `system` and `sampler` replace the system text and the length
+    of the canvas that the model was made for. `<image>` in the prompt is the place of a picture or of the video;
+    without any, they go in front. Raises `InputError` for whatever is wrong with the question, the pictures or the
+    settings.
     """
+    system = model.config.system if system is None else system
+    sampler = sampler or SamplerConfig(model.config.gen_length)
     features = look(model, images, video)
     ids = read_question(tokenizer, prompt, features, history, system)
     steps = denoise_answer(model, tokenizer, ids, features, sampler)

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from tqdm import tqdm
 
 from .config import Config, read_config
@@ -17,6 +18,7 @@ from .errors import InputError, kind_of, read_json
 from .model import LLaDAV
 from .tokenizer import Tokenizer
 
+BUILTIN = Path(__file__).with_name("builtin")  # a small trained model that comes with the package
 FLOATS = (torch.float32, torch.bfloat16, torch.float16)  # what weights may be stored as
 
 # (tensor name in the file, name in this package); {i} is the number of a layer. The first ten rows are released
@@ -52,30 +54,51 @@ NAMES = [
 
 
 def load_pretrained(
-    path: str | Path, device: str | torch.device | None = None, dtype: torch.dtype | None = None
+    path: str | Path | None = None, device: str | torch.device | None = None, dtype: torch.dtype | None = None
 ) -> tuple[LLaDAV, Tokenizer]:
-    """Load the checkpoint folder `path`; returns the model, ready to answer, and its tokenizer.
+    """Load the checkpoint folder `path`, or the built-in model; returns it, ready to answer, and its tokenizer.
 
     `device` None takes a GPU where there is one. `dtype` None keeps the type of the stored weights; on a CPU each
     layer then computes in float32 whatever that type is. A given `dtype` converts the weights and computes in it.
     Raises `InputError` for a folder that is incomplete, broken or not supported; nothing in it is ever executed.
     """
-    folder = Path(path)
+    folder = checkpoint_folder(path)
     if dtype not in (None, *FLOATS):
         raise InputError(f"the type of weights must be one of {', '.join(map(str, FLOATS))} or None, not {dtype!r}")
-    if kind_of(folder) != "folder":
-        raise InputError(f"{folder} is not a folder; give the folder with the checkpoint's config.json")
     device = pick_device(device)
     config = read_config(folder / "config.json")
     tokenizer = read_tokenizer(folder, config)
-    with torch.device("meta"):  # shapes only, no memory
-        model = LLaDAV(config)
+    model = empty_model(config)
     weights = find_weights(model, open_tensors(folder), folder)
     bar = tqdm(weights.items(), desc="loading", unit="tensor", delay=2, leave=False)
     model.load_state_dict({name: tensor.to(device, dtype) for name, tensor in bar}, assign=True)
     stored = model.language_model.embed_tokens.weight.dtype
     model.compute_dtype = dtype or (torch.float32 if device.type == "cpu" else stored)
     return model.requires_grad_(False).eval(), tokenizer
+
+
+def checkpoint_folder(path: str | Path | None = None) -> Path:
+    """The folder `path`, or that of the built-in model. Raises `InputError` if there is none."""
+    folder = BUILTIN if path is None else Path(path)
+    if kind_of(folder) != "folder":
+        raise InputError(f"{folder} is not a folder; give the folder with the checkpoint's config.json")
+    return folder
+
+
+class _NoRandomWeights(TorchFunctionMode):
+    """Skips what `torch.nn.init` does. On tensors without memory it is for nothing, and the first time takes torch a
+    second or two: it imports its compiler."""
+
+    def __torch_function__(self, function, types, arguments=(), named=None):
+        if getattr(function, "__module__", None) == "torch.nn.init":
+            return arguments[0] if arguments else named["tensor"]
+        return function(*arguments, **(named or {}))
+
+
+def empty_model(config: Config) -> LLaDAV:
+    """The model without its weights: shapes only, no memory."""
+    with torch.device("meta"), _NoRandomWeights():
+        return LLaDAV(config)
 
 
 def read_tokenizer(folder: Path, config: Config) -> Tokenizer:

@@ -45,6 +45,8 @@ class Config:
     grids: tuple[tuple[int, int], ...] = ()  # (columns, rows) of tiles that a picture may be cut into
     anyres_max: int = 4  # a merged map is shrunk to about this many tiles' worth of features
     newline_position: str = "grid"  # where a video's features get their newline embeddings
+    system: str | None = None  # the system text that the model was trained with; None is the released one
+    gen_length: int = 128  # [MASK] tokens that an answer starts from where nothing else is asked for
 
 
 MOST_LAYERS, MOST_TILES = 1000, 100  # more is a slip of the pen
@@ -77,7 +79,8 @@ def read_config(path: str | Path) -> Config:
     """Read and check the file `config.json`. Raises `InputError` naming the key that is missing or nonsensical.
 
     A config without any vision key (`mm_…`, `vision_config`) is a text-only LLaDA's, and LLaDA-8B's own key names
-    are understood. Unknown keys are ignored.
+    are understood. Unknown keys are ignored. Two keys are our own, for models that were trained in another way than
+    the released one: `system`, their system text, and `gen_length`, how long a canvas their answers start from.
     """
     return check_config(read_json(Path(path)), str(path))
 
@@ -129,6 +132,12 @@ class _Checked:
             self.fail(f"{key} must be a number above 0, not {value!r}")
         return float(value)
 
+    def text(self, key: str) -> str | None:
+        value = self.values.get(key)
+        if not isinstance(value, str | None):
+            self.fail(f"{key} must be a text, not {value!r}")
+        return value
+
 
 def _language_sizes(checked: _Checked) -> dict:
     width, heads = checked.integer("hidden_size"), checked.integer("num_attention_heads")
@@ -149,6 +158,8 @@ def _language_sizes(checked: _Checked) -> dict:
         "max_length": checked.integer(
             "tokenizer_model_max_length", default=checked.values.get("max_position_embeddings")
         ),
+        "system": checked.text("system"),
+        "gen_length": checked.integer("gen_length", Config.gen_length),
     }
 
 

@@ -1,6 +1,7 @@
 """The main job's command line: `python -m minllada_v.generate --weights DIR --image FILE --prompt TEXT`.
 
-The answer, and nothing else, goes to stdout. Exit code 2 says that something given was wrong, 1 that the run failed.
+Without `--weights` the built-in model answers and, without a picture, is shown the one that comes with it. The answer,
+and nothing else, goes to stdout. Exit code 2 says that something given was wrong, 1 that the run failed.
 """
 
 import argparse
@@ -10,25 +11,30 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from .answer import answer_text, denoise_answer, look, read_question
-from .checkpoint import load_pretrained, pick_device
-from .chat import MASK
-from .errors import InputError, complain
+from .chat import IMAGE, MASK
+from .checkpoint import checkpoint_folder, load_pretrained, pick_device
+from .config import read_config
+from .errors import InputError, complain, read_json
 from .image import read_frames
 from .model import LLaDAV
 from .sampler import SamplerConfig, Step
 from .tokenizer import Tokenizer
+from .trace import check_target, save_trace
 from .watch import Watch
 
 DTYPES = {"auto": None, "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
+DESCRIBE = "describe the picture."  # what the built-in model is asked about a picture that comes without a question
+
 EXAMPLES = """examples:
-  python -m minllada_v.generate --weights DIR --image a.png --prompt Hi --watch
+  python -m minllada_v.generate --watch
   python -m minllada_v.generate --weights DIR --video frames/ --prompt - < file
   python -m minllada_v.generate --weights DIR --image a.png --image b.png --chat
 """
@@ -38,20 +44,20 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """The options of the command line. Exits with code 2 where they make no sense."""
     parser = argparse.ArgumentParser(
         prog="python -m minllada_v.generate",
-        usage="%(prog)s --weights DIR [--image FILE] --prompt TEXT",
+        usage="%(prog)s [--image FILE] [--prompt TEXT] [...]",
         description="Answer a question about pictures by masked diffusion.",
         epilog=EXAMPLES,
         formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=80),
     )
     option = parser.add_argument
-    option("--weights", metavar="DIR", required=True, help="folder with config.json and safetensors files")
+    option("--weights", metavar="DIR", help="folder of a checkpoint (a small built-in model)")
     option("--image", metavar="FILE", action="append", default=[], help="a picture; repeat it for several")
     option("--video", metavar="PATH", help="a folder of frames, or an animated GIF or WebP")
     option("--frames", metavar="N", type=int, default=32, help="frames to look at, evenly spaced (32)")
     option("--prompt", metavar="TEXT", help="the question; - reads it from standard input")
     option("--chat", action="store_true", help="a conversation: each input line is a turn")
-    option("--system", metavar="TEXT", help="system text in place of the released one")
-    option("--gen-length", metavar="N", type=int, default=128, help="[MASK] tokens to start from (128)")
+    option("--system", metavar="TEXT", help="system text in place of the model's own")
+    option("--gen-length", metavar="N", type=int, help="[MASK] tokens to start from (128, or the model's)")
     option("--steps", metavar="N", type=int, help="denoising steps (one for each token)")
     option("--block-length", metavar="N", type=int, help="finish blocks of N tokens in order (one block)")
     option("--temperature", metavar="T", type=float, default=0.0, help="0 takes the likeliest token (0)")
@@ -69,13 +75,14 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     option("--dtype", metavar="TYPE", choices=tuple(DTYPES), default="auto",
            help="auto (as stored), float32, bfloat16 or float16")
     option("--watch", action="store_true", help="show the answer filling in, on a terminal")
+    option("--trace", metavar="FILE", help="draw the denoising, as a .gif or a .png")
     option("--json", action="store_true", help="print text, tokens, steps, time, memory as JSON")
     arguments = parser.parse_args(argv)
     if "" in (arguments.weights, arguments.video, *arguments.image):
         parser.error("the name of a file or folder is empty")
-    if arguments.chat and (arguments.json or arguments.prompt is not None):
-        parser.error("--chat reads its turns from standard input; leave out --prompt and --json")
-    if not arguments.chat and arguments.prompt is None:
+    if arguments.chat and (arguments.json or arguments.trace is not None or arguments.prompt is not None):
+        parser.error("--chat reads its turns from standard input; leave out --prompt, --json and --trace")
+    if arguments.weights is not None and not arguments.chat and arguments.prompt is None:
         parser.error("give a --prompt, or start a conversation with --chat")
     return arguments
 
@@ -101,6 +108,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(arguments: argparse.Namespace):
     """Load the model, look at the pictures once, answer. Raises `InputError`."""
+    trace = None if arguments.trace is None else check_target(arguments.trace)
+    folder = checkpoint_folder(arguments.weights)
+    notes = fill_in_defaults(arguments, folder)
     sampler = SamplerConfig(
         arguments.gen_length, arguments.steps, arguments.block_length, arguments.temperature, arguments.cfg_scale,
         arguments.remasking, tuple(arguments.stop), arguments.suffix, arguments.seed, arguments.refresh_every,
@@ -111,7 +121,9 @@ def run(arguments: argparse.Namespace):
         raise InputError("the prompt is empty")
     device = pick_device(None if arguments.device == "auto" else arguments.device)
     video = read_frames(arguments.video, arguments.frames) if arguments.video is not None else None
-    model, tokenizer = load_pretrained(arguments.weights, device, DTYPES[arguments.dtype])
+    model, tokenizer = load_pretrained(folder, device, DTYPES[arguments.dtype])
+    for note in notes:
+        complain(note, 0)
     start = time.perf_counter()
     features = look(model, arguments.image, video)
     if arguments.chat:
@@ -119,8 +131,9 @@ def run(arguments: argparse.Namespace):
         return
     ids = read_question(tokenizer, prompt, features, system=arguments.system)
     steps = denoise_answer(model, tokenizer, ids, features, sampler)
+    taken = []
     for count, last in enumerate(shown(steps, tokenizer, sampler, arguments.watch), start=1):
-        pass
+        taken += [last] if trace else []
     text = answer_text(tokenizer, last)
     if arguments.json:
         text = json.dumps({
@@ -133,6 +146,31 @@ def run(arguments: argparse.Namespace):
             "peak_memory_bytes": peak_memory(device),
         })
     print(text, flush=True)
+    if trace:
+        shade = "confidence" if sampler.remasking == "low_confidence" else "random order"
+        save_trace(trace, taken, len(ids), tokenizer, tokenizer.token_id(MASK), shade)
+
+
+def fill_in_defaults(arguments: argparse.Namespace, folder: Path) -> list[str]:
+    """Take what the command line leaves open from the model in `folder`; returns what the user should know of it. The
+    built-in model brings a picture and a question too."""
+    config = read_config(folder / "config.json")
+    arguments.system = config.system if arguments.system is None else arguments.system
+    arguments.gen_length = config.gen_length if arguments.gen_length is None else arguments.gen_length
+    if arguments.weights is not None:
+        return []
+    asks = not arguments.chat and arguments.prompt is None
+    if arguments.image or arguments.video is not None:
+        arguments.prompt = DESCRIBE if asks else arguments.prompt
+        return ["the built-in model knows only its small world of drawn shapes, digits and bars (see questions.py); "
+                "what it says about other pictures means nothing"] + [f"asked: {DESCRIBE}"] * asks
+    example = read_json(folder / "example.json")
+    picture = folder / example["image"]
+    arguments.image = [str(picture)]
+    if asks:
+        arguments.prompt = example["conversations"][0]["value"].removeprefix(IMAGE).strip()
+    shown_as = picture.relative_to(Path.cwd()) if picture.is_relative_to(Path.cwd()) else picture
+    return [f"about {shown_as}" + f": {arguments.prompt}" * asks]
 
 
 def chat(

@@ -5,7 +5,8 @@ the scene of each picture together with the turns, pairs of question and answer.
 draws two, whatever the most is.
 
 The language is made for a model that writes all words of an answer at once: no word depends on its neighbour, as
-"a" or "an" would, and each word is one token of a small tokenizer.
+"a" or "an" would, and each word is one token of a small tokenizer. An answer says again what it is about: a diffusion
+model writes these easy words first and looks at the picture with them, so that it learns to look much sooner.
 """
 
 from dataclasses import replace
@@ -19,7 +20,7 @@ from .scenes import (
 
 FRAMES = 8  # of a video
 
-# Every word of every question and answer, apart from digits and the marks "," "." "?".
+# Every word of every question and answer, apart from digits and the marks "," "." "?" ":".
 WORDS = (
     *COLOURS, *SHAPES, *(f"{shape}s" for shape in SHAPES), "shape", "shapes", "colour", "place", "picture", "number",
     "bar", "yes", "no", "left", "right", "above", "below", "up", "down", "what", "which", "where", "how", "many", "way",
@@ -34,14 +35,14 @@ def colour(rng: Generator, most: int, size: Size) -> Drawn:
     """What colour is the only star?"""
     asked, *others = shuffled(rng, SHAPES)
     looks = [(asked, pick(rng, COLOURS)), *_random_looks(rng, rng.integers(most), others)]
-    return [place(rng, looks, size)], [(f"what colour is the {asked}?", looks[0][1])]
+    return [place(rng, looks, size)], [(f"what colour is the {asked}?", f"{looks[0][1]} {asked}")]
 
 
 def shape(rng: Generator, most: int, size: Size) -> Drawn:
     """What shape is the only red one?"""
     asked, *others = shuffled(rng, COLOURS)
     looks = [(pick(rng, SHAPES), asked), *_random_looks(rng, rng.integers(most), colours=others)]
-    return [place(rng, looks, size)], [(f"what is the {asked} shape?", looks[0][0])]
+    return [place(rng, looks, size)], [(f"what is the {asked} shape?", f"{asked} {looks[0][0]}")]
 
 
 def count(rng: Generator, most: int, size: Size) -> Drawn:
@@ -59,7 +60,7 @@ def count(rng: Generator, most: int, size: Size) -> Drawn:
         wanted, *others = shuffled(rng, COLOURS)
         looks = _random_looks(rng, hits, colours=[wanted]) + _random_looks(rng, total - hits, colours=others)
         asked = f"{wanted} shapes"
-    return [place(rng, looks, size)], [(f"how many {asked} are there?", str(hits))]
+    return [place(rng, looks, size)], [(f"how many {asked} are there?", f"{asked}: {hits}")]
 
 
 def yes_no(rng: Generator, most: int, size: Size) -> Drawn:
@@ -75,16 +76,16 @@ def yes_no(rng: Generator, most: int, size: Size) -> Drawn:
         looks = shuffled(rng, [red_other, other_star])[:total]
         while len(looks) < total:
             looks += [look for look in _random_looks(rng, 1) if look != asked]
-    return [place(rng, looks, size)], [(f"is there a {colour_asked} {shape_asked}?", answer)]
+    return [place(rng, looks, size)], [(f"is there a {colour_asked} {shape_asked}?", f"{colour_asked} {shape_asked}: {answer}")]
 
 
 def where(rng: Generator, most: int, size: Size) -> Drawn:
     """On which side of the circle is the star? They are in one row or in one column."""
     star, circle, *others = shuffled(rng, SHAPES)
-    cells, answer = _aligned(rng, size)
+    cells, side = _aligned(rng, size)
     looks = _random_looks(rng, 1, [star]) + _random_looks(rng, 1, [circle])
     looks += _random_looks(rng, rng.integers(max(most, 2) - 1), others)
-    return [place(rng, looks, size, cells)], [(f"from the {circle}, where is the {star}?", answer)]
+    return [place(rng, looks, size, cells)], [(f"from the {circle}, where is the {star}?", f"{star} from {circle}: {side}")]
 
 
 def number(rng: Generator, most: int, size: Size) -> Drawn:
@@ -112,7 +113,7 @@ def bars(rng: Generator, most: int, size: Size) -> Drawn:
     margin = max(2, (slot - 16) // 2)
     scene = [Thing("bar", name, (left + margin, floor - level * size[1] // 8, left + slot - margin, floor))
              for left, name, level in zip(range(0, size[0], slot), colours, levels)]
-    return [scene], [("which bar is tallest?", colours[levels.index(max(levels))])]
+    return [scene], [("which bar is tallest?", f"{colours[levels.index(max(levels))]} bar")]
 
 
 def describe(rng: Generator, most: int, size: Size) -> Drawn:
@@ -129,26 +130,29 @@ def dialogue(rng: Generator, most: int, size: Size) -> Drawn:
     extra = rng.integers(max(most, 2) - 1)
     looks = [(first, tint), (second, second_tint), *_random_looks(rng, extra, others, tints)]
     if pick(rng, (True, False)):
-        turns = [(f"what colour is the {first}?", tint), (f"and the {second}?", second_tint)]
+        turns = [(f"what colour is the {first}?", f"{tint} {first}"),
+                 (f"and the {second}?", f"{second_tint} {second}")]
         return [place(rng, looks, size)], turns
-    cells, answer = _aligned(rng, size)
+    cells, side = _aligned(rng, size)
     scene = place(rng, looks, size, cells[::-1])
-    return [scene], [(f"what is the {tint} shape?", first), (f"from it, where is the {second}?", answer)]
+    return [scene], [(f"what is the {tint} shape?", f"{tint} {first}"),
+                     (f"from it, where is the {second}?", f"{second} from {first}: {side}")]
 
 
 def difference(rng: Generator, most: int, size: Size) -> Drawn:
-    """Two pictures that differ in the colour, the shape or the place of one thing. There are three things at most,
-    which leaves a free cell to move to."""
+    """Two pictures that differ in the colour, the shape or the place of one thing, which the answer names as the first
+    picture shows it. There are three things at most, which leaves a free cell to move to."""
     old, *others = shuffled(rng, place(rng, _random_looks(rng, rng.integers(1, min(most, 3) + 1)), size))
-    answer = pick(rng, ("colour", "shape", "place"))
-    if answer == "colour":
+    part = pick(rng, ("colour", "shape", "place"))
+    if part == "colour":
         new = replace(old, colour=pick(rng, [name for name in COLOURS if name != old.colour]))
-    elif answer == "shape":
+    elif part == "shape":
         new = replace(old, name=pick(rng, [name for name in SHAPES if name != old.name]))
     else:
         columns, rows = cell_grid(size)
         free = set(range(columns * rows)) - {cell_of(thing, size) for thing in (old, *others)}
         new = to_cell(old, pick(rng, sorted(free)), size)
+    answer = f"{old.colour} {old.name}: {part}"
     return [reading_order([thing, *others], size) for thing in (old, new)], [("what differs?", answer)]
 
 
@@ -172,7 +176,7 @@ def motion(rng: Generator, most: int, size: Size) -> Drawn:
     if way in ("left", "up"):
         offsets.reverse()
     moved = [shifted(mover, 0, offset) if axis else shifted(mover, offset, 0) for offset in offsets]
-    return [reading_order([thing, *still], size) for thing in moved], [(f"which way does the {moving} move?", way)]
+    return [reading_order([thing, *still], size) for thing in moved], [(f"which way does the {moving} move?", f"{moving}: {way}")]
 
 
 def _random_looks(rng: Generator, total: int, shapes=SHAPES, colours=COLOURS) -> list[Look]:

@@ -11,7 +11,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from .checkpoint import find_weights, load_pretrained, open_tensors, package_name, read_tokenizer, released_name
+from .checkpoint import (
+    empty_model, find_weights, load_pretrained, open_tensors, package_name, read_tokenizer, released_name,
+)
 from .config import Config, VisionConfig, check_config, translate_keys
 from .errors import read_json
 from .model import LLaDAV
@@ -66,8 +68,7 @@ def from_parts(language: Path, vision: Path, seed: int) -> Start:
             ours = package_name(name) or ""
             if ours.startswith(part):  # not SigLIP's text tower, nor what a LLaDA-V checkpoint has of the other part
                 tensors[released_name(ours)] = tensor
-    with torch.device("meta"):
-        model = LLaDAV(config)
+    model = empty_model(config)
     fresh = fresh_projector(config, seed)
     tensors |= {released_name(name): tensor for name, tensor in fresh.items()}
     model.load_state_dict(find_weights(model, tensors, Path(f"{language} with {vision}")), assign=True)

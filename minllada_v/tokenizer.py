@@ -106,9 +106,12 @@ class Tokenizer:
 
     def decode(self, ids: Iterable[int], skip_special_tokens: bool = False) -> str:
         """The text of `ids`. Ids that no token has decode to nothing, bytes that are no UTF-8 to U+FFFD."""
-        tokens = [self._tokens.get(int(index), "") for index in ids
-                  if not (skip_special_tokens and int(index) in self._skipped)]
-        return b"".join(map(_token_bytes, tokens)).decode("utf-8", errors="replace")
+        kept = (int(index) for index in ids if not (skip_special_tokens and int(index) in self._skipped))
+        return b"".join(map(self.token_bytes, kept)).decode("utf-8", errors="replace")
+
+    def token_bytes(self, index: int) -> bytes:
+        """The bytes of one token, which may be a part of a character. An id that no token has has none."""
+        return _token_bytes(self._tokens.get(index, ""))
 
     def _split(self, text: str) -> Iterator[str]:
         """Cut `text` into the pieces that merges never cross; what the pattern does not match is a piece too."""

@@ -5,6 +5,7 @@ belongs to the seed and the number of the step and of the example, so there is n
 """
 
 import argparse
+import json
 import math
 import os
 import sys
@@ -26,7 +27,7 @@ from .processes import Signals, join_processes, rank_and_size
 from .run_state import (
     Log, Progress, checkpoint_state, flush, load_optimizer, load_progress, recover, save_checkpoint,
 )
-from .start import Start, from_checkpoint, from_nothing, from_parts
+from .start import Start, as_json, from_checkpoint, from_nothing, from_parts
 from .step import Run, make_optimizer, take_step
 
 SAMPLE_ANSWERS = 4
@@ -67,7 +68,11 @@ def begin(arguments: argparse.Namespace, device: torch.device) -> Run:
         load_optimizer(last, learner.model, optimizer)
     if rank == 0:
         log.cut(progress.step)
-    examples = Examples(data, start.tokenizer, start.model.config, arguments.stage, arguments.system)
+    system = start.model.config.system
+    if arguments.system is not None:  # what is saved remembers it, and so is asked in the same way
+        system = arguments.system
+        start.files["config.json"] = as_json(json.loads(start.files["config.json"]) | {"system": system})
+    examples = Examples(data, start.tokenizer, start.model.config, arguments.stage, system)
     return Run(arguments, settings, steps, learner, module, optimizer, examples, start.files, progress, log, rank,
                processes)
 
@@ -113,7 +118,8 @@ def evaluate(run: Run):
         save(run, "best")
     if run.rank > 0 and not run.arguments.shard:
         return
-    answers = sample_answers(run.learner, run.data, SAMPLE_ANSWERS, run.arguments.answer_length)
+    length = run.arguments.answer_length or min(32, run.learner.model.config.gen_length)
+    answers = sample_answers(run.learner, run.data, SAMPLE_ANSWERS, length)
     if run.rank == 0:
         run.log.write(step=run.progress.step, held_out_loss=loss, best=best, answers=answers)
         entries = run.log.read()

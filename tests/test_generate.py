@@ -19,7 +19,7 @@ from PIL import Image
 
 from minllada_v import SamplerConfig, answer, load_pretrained
 from minllada_v.answer import look, read_question
-from minllada_v.generate import main, parse_arguments
+from minllada_v.generate import fill_in_defaults, main, parse_arguments
 from minllada_v.sampler import Step
 from minllada_v.watch import OPEN, Watch, picture_of, wrap
 
@@ -126,7 +126,9 @@ def test_a_system_text_and_a_type_are_used(photo, capsys):
 def test_defaults_are_those_of_the_released_demo(capsys):
     """128 tokens from 128 steps in a single block; of a video 32 frames."""
     arguments = parse_arguments([*BASE, "--prompt", "Hi"])
+    fill_in_defaults(arguments, CHECKPOINT)
     assert (arguments.gen_length, arguments.steps, arguments.block_length, arguments.frames) == (128, None, None, 32)
+    assert arguments.system is None
     assert SamplerConfig() == SamplerConfig(128, 128, 128, 0.0, 0.0, "low_confidence")
 
 
@@ -174,7 +176,7 @@ def test_help_fits_a_screen_and_shows_three_examples(capsys):
     code, out, _ = run(capsys, "--help")
     lines = out.splitlines()
     assert code == 0 and len(lines) <= 34 and max(map(len, lines)) <= 80
-    assert sum(line.startswith("  python -m minllada_v.generate --weights DIR") for line in lines) == 3
+    assert sum(line.startswith("  python -m minllada_v.generate --") for line in lines) == 3
 
 
 def broken_copy(tmp_path: Path, change) -> str:

@@ -6,24 +6,21 @@ The tiles are the real ones of the photograph. The words of the answer are made 
 from pathlib import Path
 
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from minllada_v.config import Config, VisionConfig
+from minllada_v.draw import INK, ORANGE, SKY, font
 from minllada_v.image import read_picture
 from minllada_v.tiles import anyres_tiles
 
 HERE = Path(__file__).parent
-INK, GREY, LINE = "#222222", "#6b6b6b", "#9a9a9a"
-PICTURE, TEXT, MASK, FRESH = "#56b4e9", "#d9d9d9", "#3c3c3c", "#e69f00"  # colours that everybody can tell apart
+GREY, LINE = "#6b6b6b", "#9a9a9a"
+PICTURE, TEXT, MASK, FRESH = SKY, "#d9d9d9", "#3c3c3c", ORANGE
 ANSWER = ["A", "cat", "with", "green", "eyes", "looks", "up", "."]
 ORDER = [[1, 7], [4, 3], [0, 2], [5, 6]]  # which places each of four steps fills in
 
 canvas = Image.new("RGB", (1400, 640), "white")
 draw = ImageDraw.Draw(canvas)
-
-
-def font(size: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.load_default(size)
 
 
 def text(x: float, y: float, words: str, size: int = 20, colour: str = INK, anchor: str = "mm"):
