@@ -20,12 +20,7 @@ class Question:
     options: tuple[str, ...] = ()  # of a multiple choice, the first one is A
     images: tuple[Source, ...] = ()
     video: str | Path | tuple[Source, ...] | None = None
-
-    @property
-    def shown(self) -> str:
-        """The files that it shows: MME counts two questions about one picture together."""
-        sources = self.images if self.video is None else [self.video]
-        return ", ".join(str(source) for source in sources if isinstance(source, (str, Path)))
+    shown: str = ""  # the files as they are named: MME counts two questions about one picture together
 
 
 def world_questions(count: int) -> list[Question]:
@@ -90,19 +85,16 @@ def read_question_line(line: str, number: str, folder: Path) -> Question:
     options = _texts(entry, "options")
     if len(options) > 26:
         raise InputError(f"it has {len(options)} options, and there are 26 letters")
-    try:
-        images = tuple(folder / name for name in _texts(entry, "images", "image"))
-        video = folder / entry["video"] if entry.get("video") is not None else None
-    except TypeError:
-        raise InputError(f"video must be one path, not {entry['video']!r}") from None
-    if images and video:
-        raise InputError("give either pictures or a video, not both")
+    names, videos = _texts(entry, "images", "image"), _texts(entry, "video")
+    if len(videos) > 1 or names and videos:
+        raise InputError("give either pictures or one video")
+    images, video = tuple(folder / name for name in names), folder / videos[0] if videos else None
     for shown in [*images, *([video] if video else [])]:
         if kind_of(shown) == "nothing":
             raise InputError(f"{shown} does not exist; paths are relative to the folder of the file, or to "
                              "--image-folder")
     group, name = (_text(entry.get(key, default), key) for key, default in (("group", ""), ("id", number)))
-    return Question(name, group, ((asked, answers),), options, images, video)
+    return Question(name, group, ((asked, answers),), options, images, video, ", ".join(names + videos))
 
 
 def _texts(entry: dict, *keys: str) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from .errors import InputError, RunError, complain
 from .generate import DTYPES
 from .likelihood import answer_bounds
 from .model import LLaDAV
+from .sampler import SamplerConfig
 from .score_table import format_table
 from .tokenizer import Tokenizer
 
@@ -66,7 +67,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     if not drawn and (arguments.data is None or arguments.out is None or arguments.count is not None):
         parser.error(f"{arguments.benchmark} needs --data FILE, its questions, and --out FILE, for the answers; "
                      "--count is for small-world")
-    for name in ("count", "batch_size"):
+    for name in ("count", "steps", "batch_size"):
         if (value := getattr(arguments, name)) is not None and value < 1:
             parser.error(f"--{name.replace('_', '-')} must be at least 1, not {value}")
     return arguments
@@ -157,10 +158,10 @@ def judged(judge: Judge, questions: Sequence[Question], file: AnswerFile, batch_
 def is_answered(benchmark: Benchmark, question: Question, records: dict[str, dict]) -> bool:
     """Whether there is an answer to this very question. What could not be asked is tried again."""
     record = records.get(question.id)
-    turns = [{"question": asked, "expected": list(expected)}
-             for asked, (_, expected) in zip(prompts(benchmark, question), question.turns)]
-    return record is not None and "error" not in record and record["group"] == question.group and [
-        {key: turn.get(key) for key in ("question", "expected")} for turn in record["turns"]] == turns
+    if record is None or "error" in record or (record["group"], record["shown"]) != (question.group, question.shown):
+        return False
+    turns = [(asked, list(expected)) for asked, (_, expected) in zip(prompts(benchmark, question), question.turns)]
+    return turns == [(turn["question"], turn["expected"]) for turn in record["turns"]]
 
 
 def run(arguments: argparse.Namespace):
@@ -178,13 +179,14 @@ def run(arguments: argparse.Namespace):
             candidates(benchmark, question)
     device = pick_device(None if arguments.device == "auto" else arguments.device)
     model, tokenizer = load_pretrained(arguments.weights, device, DTYPES[arguments.dtype])
-    if arguments.steps is not None:
-        benchmark = replace(benchmark, sampler=replace(benchmark.sampler, steps=arguments.steps))
-    settings = {"benchmark": name, "score": arguments.score, "system": arguments.system, "weights": fingerprint(model)}
+    sampler = benchmark.sampler or SamplerConfig(model.config.gen_length)
+    benchmark = replace(benchmark, sampler=replace(sampler, steps=arguments.steps or sampler.steps))
+    system = model.config.system if arguments.system is None else arguments.system
+    settings = {"benchmark": name, "score": arguments.score, "system": system, "weights": fingerprint(model)}
     if arguments.score == "generation":
         settings |= asdict(benchmark.sampler) | {"stop": list(benchmark.sampler.stop)}
     file = AnswerFile(arguments.out, settings)
-    judge = Judge(model, tokenizer, benchmark, arguments.system, arguments.score == "likelihood")
+    judge = Judge(model, tokenizer, benchmark, system, arguments.score == "likelihood")
     with tqdm(total=len(questions), desc=benchmark.title, unit="question") as bar:
         for count in judged(judge, questions, file, arguments.batch_size):
             bar.update(count)

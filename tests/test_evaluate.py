@@ -1,12 +1,13 @@
 """The evaluation command: what is asked, what is written down, and that nothing answered is ever lost."""
 
 import json
+import shutil
 
 import pytest
 import torch
 from golden_data import CHECKPOINT, golden_model, picture
 
-from minllada_v import InputError, answer, evaluate
+from minllada_v import InputError, SamplerConfig, answer, evaluate
 from minllada_v.answer import look, read_question
 from minllada_v.answer_file import AnswerFile, fingerprint
 from minllada_v.batch import Batch, denoiser
@@ -47,14 +48,14 @@ def records(tmp_path) -> list[dict]:
 
 
 def answering(monkeypatch, say) -> list[str]:
-    """Let `say(prompt, images, video, history)` answer in place of the model; returns the list of what is asked."""
+    """Let `say(prompt, images, video, history)` answer in place of the model; returns the requests."""
     asked = []
 
     def stand_in(model, tokenizer, requests):
         replies = []
         for request in requests:
             replies.append(say(request.prompt, request.images, request.video, request.history))
-            asked.append(request.prompt)
+            asked.append(request)
         return replies
 
     monkeypatch.setattr(evaluate, "answer_each", stand_in)
@@ -82,6 +83,19 @@ def test_who_knows_the_small_world_has_everything_right(capsys, monkeypatch):
     rows = [line.split()[:3] for line in out.splitlines()]
     assert ["overall", "22", "100.0"] in rows and ["motion", "2", "100.0"] in rows
     assert sum(row[1:] == ["2", "100.0"] for row in rows) == 11
+
+
+def test_the_system_text_and_the_length_are_the_models_own(capsys, monkeypatch, tmp_path):
+    """What config.json says, unless the command line says something else; each token gets a step."""
+    folder = shutil.copytree(CHECKPOINT, tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text()) | {"system": "Look.", "gen_length": 6}
+    (folder / "config.json").write_text(json.dumps(config))
+    asked = answering(monkeypatch, lambda *_: "red")
+    run(capsys, *WORLD, "--weights", str(folder))
+    assert {(request.system, request.sampler) for request in asked} == {("Look.", SamplerConfig(6))}
+    asked = answering(monkeypatch, lambda *_: "red")
+    run(capsys, *WORLD, "--weights", str(folder), "--system", "", "--steps", "2")
+    assert {(request.system, request.sampler) for request in asked} == {("", SamplerConfig(6, 2))}
 
 
 def test_a_dialogue_goes_on_from_the_models_own_answer_and_needs_every_turn(capsys, monkeypatch):
@@ -152,12 +166,14 @@ def test_answers_to_another_question_do_not_count(capsys, monkeypatch, choice, t
     """Where the file of questions has changed, those that changed are asked again."""
     answering(monkeypatch, lambda *_: "A")
     run(capsys, *choice)
-    changed = [QUESTIONS[0] | {"answer": "C"}, *QUESTIONS[1:4], QUESTIONS[4] | {"question": "What now?"}]
+    picture(1).save(tmp_path / "b.png")
+    changed = [QUESTIONS[0] | {"answer": "C"}, *QUESTIONS[1:3], QUESTIONS[3] | {"image": "b.png"},
+               QUESTIONS[4] | {"question": "What now?"}]
     (tmp_path / "data.jsonl").write_text("".join(json.dumps(question) + "\n" for question in changed))
     asked = answering(monkeypatch, lambda *_: "C")
     out = run(capsys, *choice)[1]
-    assert len(asked) == 2 and "What now?" in asked[1]
-    assert ["overall", "5", "40.0"] in [line.split()[:3] for line in out.splitlines()]
+    assert len(asked) == 3 and "What now?" in asked[2].prompt
+    assert ["overall", "5", "20.0"] in [line.split()[:3] for line in out.splitlines()]
 
 
 @pytest.mark.parametrize(("more", "named"), [
@@ -230,7 +246,7 @@ def test_a_full_disk_is_said_and_keeps_what_was_written(capsys, monkeypatch, cho
     (["--benchmark", "small-world", "--count", "0"], "--count must be at least 1"),
     (["--benchmark", "hats"], "invalid choice"),
     ([*WORLD, "--score", "likelihood"], "score it by generation"),
-    ([*WORLD, "--steps", "0"], "steps must be a whole number"),
+    ([*WORLD, "--steps", "0"], "--steps must be at least 1"),
     (["--benchmark", "mmstar", "--data", "none.jsonl", "--out", "x"], "none.jsonl cannot be read"),
     (["--benchmark", "small-world", "--weights", "nowhere"], "nowhere"),
 ])
