@@ -26,7 +26,7 @@ from .sampler import SamplerConfig
 from .score_table import format_table
 from .tokenizer import Tokenizer
 
-WORLD_COUNT = 50  # questions of each ability of the small world
+WORLD_COUNT = 40  # questions of each ability of the small world
 
 EXAMPLES = """examples:
   python -m minllada_v.evaluate --benchmark small-world
