@@ -20,7 +20,7 @@ from tqdm import tqdm
 from .curve import draw_curve
 from .data import Examples, LlavaData, WorldData, turns_of
 from .errors import InputError, RunError, complain, read_json
-from .evaluation import held_out_loss, sample_answers
+from .held_out import held_out_loss, sample_answers
 from .learner import Learner, choose_trainable, distribute, save_memory
 from .lessons import LESSONS
 from .options import parse_arguments, settings_of

@@ -1,0 +1,177 @@
+"""Right or wrong: the text of an answer against what a benchmark expects, each by its published rule.
+
+A score is from 0 to 1. Every rule is a plain function of the two texts: no model helps to read an answer, none is ever
+guessed, and an answer that cannot be read is wrong. Where that departs from a benchmark's own script it is said.
+"""
+
+import math
+import re
+from collections.abc import Sequence
+from decimal import ROUND_HALF_UP, Decimal
+from string import ascii_uppercase
+
+NUMBER = r"[-+]?(?:(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3})?"
+ANLS_THRESHOLD = 0.5
+RELAXED_TOLERANCE = 0.05
+
+
+def exact_match(answer: str, expected: str) -> float:
+    """1 if the texts are equal, apart from case, the amount of white space and a full stop at the end."""
+    return float(_plain(answer) == _plain(expected))
+
+
+def letter_match(answer: str, expected: str, options: Sequence[str] = ()) -> float:
+    """1 if the answer names the right option: accuracy of MMMU (arXiv 2311.16502), MMStar (2403.20330) and the others.
+
+    `expected` is a letter or the text of an option. Where it is neither (MMMU's open questions, RealWorldQA's yes, no
+    and counts) the texts must match exactly. MMMU's own script guesses an option where it cannot read one.
+    """
+    wanted = expected_letter(expected, options)
+    return exact_match(answer, expected) if wanted is None else float(read_letter(answer, options) == wanted)
+
+
+def expected_letter(expected: str, options: Sequence[str] = ()) -> str | None:
+    """The letter that a benchmark expects, given as the letter or as the text of an option; None if it is neither.
+
+    Where an option's text is itself a letter, as in "which letter is written here?", `expected` is read as the label.
+    """
+    letter = expected.strip().strip("().")
+    if len(letter) == 1 and letter in ascii_uppercase[:len(options) or 26]:
+        return letter
+    return next((letter for letter, option in zip(ascii_uppercase, options) if exact_match(expected, option)), None)
+
+
+def read_letter(answer: str, options: Sequence[str] = ()) -> str | None:
+    """The letter of the option that an answer names, or None where it names none, or two.
+
+    What follows the last "answer is" or "answer:" is read, or else everything. In this order: the words of an option
+    and nothing else; a letter at the start ("B", "(B) because", "B. cat", "B because"); the words of just one option,
+    anywhere; just one letter, anywhere, where no option is named. At the start "A" and "I" may be words of a sentence,
+    so in front of a blank they are letters only in this last case.
+    """
+    letters = ascii_uppercase[:len(options) or 26]
+    said = re.split(r"\banswer(?:\s+is\b\s*:?|\s*:)", answer, flags=re.IGNORECASE)[-1].strip()
+    exact = [letter for letter, option in zip(letters, options) if len(option) > 1 and exact_match(said, option)]
+    if exact:
+        return exact[0] if len(exact) == 1 else None
+    if re.match(rf"\W*[{letters}]\W*(?:[,/&]|\b(?:or|and)\b)\W*[{letters}]\b", said):
+        return None
+    no_words = letters.translate({ord("A"): None, ord("I"): None})
+    start = re.match(rf"\(([{letters}])\)|\[([{letters}])\]|([{letters}])(?:$|[).:,\n])"
+                     + (rf"|([{no_words}])\s" if no_words else ""), said)
+    if start:
+        return next(filter(None, start.groups()))
+    if re.fullmatch(rf"\(?[{letters.lower()}][).:]*", said):
+        return said.strip("().:").upper()
+    named = [letter for letter, option in zip(letters, options) if _holds_words(said, option)]
+    named = [letter for letter in named if not any(_inside(letter, other, options) for other in named)]
+    if len(named) == 1:
+        return named[0]
+    alone = set(re.findall(rf"(?<![\w'])[{letters}](?![\w'])", said))
+    return alone.pop() if len(alone) == 1 and not named else None
+
+
+def read_yes_no(answer: str) -> str | None:
+    """ "yes", "no", or None: the first word of the first sentence that is one of yes, no and not (which means no).
+
+    POPE's own script (arXiv 2305.10355) says no where the first sentence has "no" or "not" anywhere, "Yes, there is no
+    other" included, and takes everything else, silence too, for yes. MME's (2306.13394) reads the first four letters.
+    """
+    words = re.findall(r"[a-z']+", re.split(r"[.\n]", answer.strip().lower())[0])
+    said = next((word for word in words if word in ("yes", "no", "not")), None)
+    return "no" if said == "not" else said
+
+
+def yes_no_match(answer: str, expected: str) -> float:
+    """1 if the answer says yes where `expected` does, and no where that does (POPE, MME)."""
+    return float(read_yes_no(answer) is not None and read_yes_no(answer) == read_yes_no(expected))
+
+
+def relaxed_match(answer: str, expected: str) -> float:
+    """Relaxed accuracy of ChartQA (arXiv 2203.10244): a number may be off by 5 % of the expected one, a text must be
+    the same but for case.
+
+    "n %" counts as n / 100, as in the common script, so "50%" is wrong where "50" is expected. 5 % off is still right,
+    and where 0 is expected nothing but 0 is. Unlike that script we read commas between thousands.
+    """
+    said, wanted = read_number(answer), read_number(expected)
+    if said is None or wanted is None:
+        return float(answer.strip().lower() == expected.strip().lower())
+    return float(abs(said - wanted) <= RELAXED_TOLERANCE * abs(wanted) * (1 + 1e-12))
+
+
+def read_number(text: str) -> float | None:
+    """The number that `text` is as a whole, or None. A percent sign divides it by 100."""
+    match = re.fullmatch(rf"({NUMBER})\s*(%?)", text.strip())
+    value = float(match[1].replace(",", "")) / (100 if match[2] else 1) if match else math.inf
+    return value if math.isfinite(value) else None
+
+
+def anls(answer: str, expected: str) -> float:
+    """Normalized Levenshtein similarity (arXiv 1905.13648, equation 1; DocVQA, InfographicVQA): 1 − NL where NL < 0.5,
+    and else 0. NL is the number of edits over the length of the longer text; case and extra white space don't count.
+
+    The mean over all questions is ANLS; where several answers are accepted the best one counts. NL = 0.5 is 0 by the
+    equation; some scripts give it 0.5.
+    """
+    said, wanted = " ".join(answer.lower().split()), " ".join(expected.lower().split())
+    distance = edits(said, wanted) / max(len(said), len(wanted), 1)
+    return 1 - distance if distance < ANLS_THRESHOLD else 0.0
+
+
+def edits(first: str, second: str) -> int:
+    """Levenshtein distance: how many characters must be put in, taken out or replaced."""
+    row = list(range(len(second) + 1))  # row[j] edits lead from what has been read of `first` to second[:j]
+    for i, character in enumerate(first, start=1):
+        diagonal, row[0] = row[0], i
+        for j, other in enumerate(second, start=1):
+            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (character != other))
+    return row[-1]
+
+
+def contained(answer: str, expected: str) -> float:
+    """1 if the answer contains the expected text, in whatever case, a line break counting as a blank (OCRBench, arXiv
+    2305.07895)."""
+    said, wanted = (text.strip().lower().replace("\n", " ") for text in (answer, expected))
+    return float(wanted in said)
+
+
+def formula_match(answer: str, expected: str) -> float:
+    """1 if the answer contains the expected formula, white space aside: OCRBench's rule for handwritten mathematics."""
+    said, wanted = ("".join(text.split()) for text in (answer, expected))
+    return float(wanted in said)
+
+
+def number_or_letter(answer: str, expected: str, options: Sequence[str] = ()) -> float:
+    """Of MathVista (arXiv 2310.02255): the right option, or the right number, or else the same text.
+
+    The number is the last one in the answer, rounded to the decimals of the expected one; a whole number must be met
+    exactly. The paper has a language model find the answer in the text, and so scores some answers as right that this
+    rule cannot read.
+    """
+    if options:
+        return letter_match(answer, expected, options)
+    if read_number(expected) is None:
+        return exact_match(answer, expected)
+    wanted = Decimal(re.match(NUMBER, expected.strip())[0].replace(",", ""))
+    found = re.findall(rf"(?<![\w.]){NUMBER}(?!\w)", answer)
+    if not found:
+        return 0.0
+    said, decimals = Decimal(found[-1].replace(",", "")), -wanted.as_tuple().exponent
+    if decimals > 0 and abs(said) < 10**15:
+        said = said.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
+    return float(said == wanted)
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().split()).removesuffix(".").rstrip()
+
+
+def _holds_words(text: str, words: str) -> bool:
+    return bool(_plain(words)) and re.search(rf"(?<!\w){re.escape(_plain(words))}(?!\w)", _plain(text)) is not None
+
+
+def _inside(letter: str, other: str, options: Sequence[str]) -> bool:
+    """Whether the words of one option are a part of another's, as "red" is of "dark red"."""
+    mine, theirs = (options[ascii_uppercase.index(name)] for name in (letter, other))
+    return letter != other and _plain(mine) != _plain(theirs) and _holds_words(theirs, mine)
