@@ -19,7 +19,7 @@ from .benchmark_data import Question, read_questions, world_questions
 from .benchmarks import BENCHMARKS, Benchmark, candidates, check_question, prompts, score
 from .checkpoint import load_pretrained, pick_device
 from .errors import InputError, RunError, complain
-from .generate import DTYPES
+from .generate_options import DTYPES
 from .likelihood import answer_bounds
 from .model import LLaDAV
 from .sampler import SamplerConfig

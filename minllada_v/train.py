@@ -23,7 +23,7 @@ from .errors import InputError, RunError, complain, read_json
 from .held_out import held_out_loss, sample_answers
 from .learner import Learner, choose_trainable, distribute, save_memory
 from .lessons import LESSONS
-from .options import parse_arguments, settings_of
+from .train_options import parse_arguments, settings_of
 from .processes import Signals, join_processes, rank_and_size
 from .run_state import (
     Log, Progress, checkpoint_state, flush, load_optimizer, load_progress, recover, save_checkpoint,
