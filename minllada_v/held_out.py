@@ -2,11 +2,12 @@
 
 import torch
 
-from .data import Examples, derive_seed
 from .errors import InputError
+from .examples import Examples
 from .learner import Learner
 from .masking import draw_times
 from .processes import rank_and_size, sum_over_processes
+from .records import derive_seed
 
 
 @torch.no_grad()

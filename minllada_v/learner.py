@@ -20,12 +20,13 @@ from torch.utils.checkpoint import checkpoint
 from .answer import answer_text, denoise_answer, look, read_question
 from .batch import denoiser, pad, splice_batch
 from .chat import EOS, IGNORED, IMAGE_ID, MASK
-from .data import Example, Record
 from .errors import InputError
+from .examples import Example
 from .loss import masked_loss
 from .masking import draw_uniform, mask_by_time
 from .model import LLaDAV, splice
 from .patch_words import CHOICES, spellings, word_loss
+from .records import Record
 from .sampler import SamplerConfig
 from .tokenizer import Tokenizer
 

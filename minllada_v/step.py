@@ -17,11 +17,12 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import AdamW
 from tqdm import tqdm
 
-from .data import Example, Examples, derive_seed
 from .errors import InputError, RunError
+from .examples import Example, Examples
 from .learner import Learner
 from .masking import draw_times
 from .processes import Signals, sum_over_processes
+from .records import derive_seed
 from .run_state import Log, Progress, whole
 
 WARM_UP = 0.03  # share of the steps in which the learning rate rises

@@ -18,13 +18,14 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from .curve import draw_curve
-from .data import Examples, LlavaData, WorldData, turns_of
 from .errors import InputError, RunError, complain, read_json
+from .examples import Examples, turns_of
 from .held_out import held_out_loss, sample_answers
 from .learner import Learner, choose_trainable, distribute, save_memory
 from .lessons import LESSONS
 from .train_options import parse_arguments, settings_of
 from .processes import Signals, join_processes, rank_and_size
+from .records import LlavaData, WorldData
 from .run_state import (
     Log, Progress, checkpoint_state, flush, load_optimizer, load_progress, recover, save_checkpoint,
 )

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from .data import STAGES
+from .examples import STAGES
 from .lessons import LESSONS, PRESETS
 
 # Peak learning rates of the vision tower, and of all else that learns; in align and tune those of the paper.

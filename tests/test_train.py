@@ -28,11 +28,12 @@ import minllada_v.step
 from minllada_v import SamplerConfig, answer, load_pretrained
 from minllada_v.checkpoint import open_tensors, released_name
 from minllada_v.curve import draw_curve, smoothed
-from minllada_v.data import Example, Examples, LlavaData, WorldData, derive_seed
+from minllada_v.examples import Example, Examples
 from minllada_v.learner import Learner, choose_trainable, save_memory, to_float32
 from minllada_v.lessons import LESSONS, PRESETS
 from minllada_v.masking import draw_times
 from minllada_v.train_options import parse_arguments
+from minllada_v.records import LlavaData, WorldData, derive_seed
 from minllada_v.run_state import Log, recover, save_checkpoint
 from minllada_v.start import from_checkpoint, from_nothing
 from minllada_v.step import learning_rate_factor

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from minllada_v import InputError
 from minllada_v.chat import IGNORED, IMAGE, IMAGE_ID, training_example
-from minllada_v.data import Examples, LlavaData, WorldData, derive_seed, encode, read_record, turns_of
+from minllada_v.examples import Examples, encode, turns_of
 from minllada_v.lessons import LESSONS
+from minllada_v.records import LlavaData, WorldData, derive_seed, read_record
 from minllada_v.tiles import picture_tiles, video_tiles
 from minllada_v.world import main as write_world
 
