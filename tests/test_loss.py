@@ -279,6 +279,25 @@ def test_stratified_times_give_a_training_loss_of_less_variance():
     assert stratified < plain / 2
 
 
+@settings(deadline=None)
+@given(seed=SEEDS, length=st.integers(1, 4), t=st.floats(0, 1))
+def test_weights_say_how_much_each_place_counts(seed, length, t):
+    """With weights the loss is the weighted sum of what each masked place costs alone; equal ones change nothing."""
+    generator = seeded(seed)
+    denoise = arbitrary_denoiser(length, seed)
+    answer = torch.randint(V, (1, length), generator=generator)
+    masks = mask_by_time(answer, torch.tensor([t], dtype=torch.float64), draw_uniform(answer, generator))
+    weights = torch.rand(1, length, generator=generator, dtype=torch.float64)
+    canvas = answer.masked_fill(masks.masked, V)
+    nats = [-float(denoise(canvas, torch.arange(length)[None] == place)[0].log_softmax(dim=0)[answer[0, place]])
+            for place in range(length)]
+    expected = sum(nats[place] * float(weights[0, place]) for place in range(length) if masks.masked[0, place])
+    loss = masked_loss(denoise, answer, answer, V, masks, weights)
+    assert float(loss) == pytest.approx(expected / float(masks.divisor), rel=1e-9)
+    plain, ones = (masked_loss(denoise, answer, answer, V, masks, w) for w in (None, torch.ones(1, length)))
+    assert plain.equal(ones)
+
+
 def test_stratified_draws_try_every_count_equally_often():
     """The draws of the likelihood bound are stratified: with twice as many as there are targets, each count comes up
     twice. Where nothing but the count matters the estimate then has no error at all."""

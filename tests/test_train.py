@@ -26,6 +26,7 @@ import minllada_v.learner
 import minllada_v.run_state
 import minllada_v.step
 from minllada_v import SamplerConfig, answer, load_pretrained
+from minllada_v.chat import EOS, IGNORED
 from minllada_v.checkpoint import open_tensors, released_name
 from minllada_v.curve import draw_curve, smoothed
 from minllada_v.examples import Example, Examples
@@ -180,6 +181,16 @@ def test_an_examples_loss_does_not_depend_on_its_neighbours():
     together = learner(examples, times, range(len(examples)))
     alone = [learner([example], times[index:index + 1], [index]) for index, example in enumerate(examples)]
     assert len(examples) > 1 and together.allclose(torch.cat(alone), rtol=1e-5)
+
+
+def test_on_a_canvas_padding_counts_a_tenth_and_targets_one_on_average():
+    model, tokenizer = golden_model()
+    padding = tokenizer.token_id(EOS)
+    labels = torch.tensor([[IGNORED, 5, 6, padding, padding], [IGNORED, IGNORED, 5, 6, 7]])
+    assert Learner(model, tokenizer).weights(labels) is None
+    weights = Learner(model, tokenizer, canvas=True).weights(labels)
+    assert weights[0].tolist() == pytest.approx([0, 4 / 2.2, 4 / 2.2, 0.4 / 2.2, 0.4 / 2.2])
+    assert weights[1].tolist() == [0, 0, 1, 1, 1]
 
 
 def test_gradient_checkpointing_changes_no_gradient():
