@@ -26,7 +26,7 @@ class Request:
     video: str | Path | Sequence[Source] | None = None
     history: Sequence[tuple[str, str]] = ()
     system: str | None = None
-    sampler: SamplerConfig = SamplerConfig()
+    sampler: SamplerConfig | None = None
 
 
 Question = tuple[Row, list[Tensor]]  # what the sampler has to know, and the features of the pictures
@@ -54,8 +54,9 @@ def read_request(model: LLaDAV, tokenizer: Tokenizer, request: Request, seen: di
     if not isinstance(request, Request):
         raise InputError(f"give a Request, not a {type(request).__name__}")
     features = look(model, request.images, request.video, seen)
-    ids = read_question(tokenizer, request.prompt, features, request.history, request.system)
-    return answer_row(model, tokenizer, ids, request.sampler), features
+    system = model.config.system if request.system is None else request.system
+    ids = read_question(tokenizer, request.prompt, features, request.history, system)
+    return answer_row(model, tokenizer, ids, request.sampler or SamplerConfig(model.config.gen_length)), features
 
 
 def last_steps(model: LLaDAV, questions: Sequence[Question]) -> list[Step]:

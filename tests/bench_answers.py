@@ -12,26 +12,30 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from PIL import Image, ImageDraw
 from tqdm import tqdm
 
 from minllada_v import Request, SamplerConfig, load_pretrained
 from minllada_v.answer import answer_text
 from minllada_v.batch_answer import last_steps, read_request
+from minllada_v.draw import BLACK, BLUE, ORANGE, line_chart
 from minllada_v.questions import ABILITIES
 from minllada_v.world import draw_sample
 
-EXACT = SamplerConfig(gen_length=32)
-MODES = {
-    "exact": EXACT,
-    **{f"refresh {every}": replace(EXACT, refresh_every=every) for every in (2, 4, 8, 16, 32)},
-    **{f"threshold {sure}": replace(EXACT, threshold=sure) for sure in (1.0, 0.99, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5)},
-    "blocks of 8": replace(EXACT, block_length=8),
-    "blocks of 8, refresh 8": replace(EXACT, block_length=8, refresh_every=8),
-    "threshold 0.9, refresh 8": replace(EXACT, threshold=0.9, refresh_every=8),
-    "threshold 0.9, refresh 32": replace(EXACT, threshold=0.9, refresh_every=32),
-}
-COLOURS = {"exact": (0, 0, 0), "refresh": (31, 119, 180), "threshold": (214, 39, 40), "blocks": (44, 160, 44)}
+REFRESH, THRESHOLD = (2, 4, 8, 16, 32), (1.0, 0.99, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5)
+
+
+def modes(length: int) -> dict[str, SamplerConfig]:
+    """Every mode by its name, for answers of `length` tokens."""
+    exact, block = SamplerConfig(gen_length=length), max(1, length // 4)
+    return {
+        "exact": exact,
+        **{f"refresh {every}": replace(exact, refresh_every=every) for every in REFRESH},
+        **{f"threshold {sure}": replace(exact, threshold=sure) for sure in THRESHOLD},
+        f"blocks of {block}": replace(exact, block_length=block),
+        f"blocks of {block}, refresh {block}": replace(exact, block_length=block, refresh_every=block),
+        "threshold 0.9, refresh 8": replace(exact, threshold=0.9, refresh_every=8),
+        "threshold 0.9, refresh 32": replace(exact, threshold=0.9, refresh_every=32),
+    }
 
 
 def draw_questions(count: int) -> list[tuple[Request, str]]:
@@ -41,14 +45,14 @@ def draw_questions(count: int) -> list[tuple[Request, str]]:
         sample = draw_sample(abilities[number % len(abilities)], number // len(abilities), "test")
         asked, expected = (message["value"] for message in sample.conversation[:2])
         shown = {"video": sample.pictures} if sample.video else {"images": sample.pictures}
-        questions.append((Request(asked, **shown, sampler=EXACT), expected))
+        questions.append((Request(asked, **shown), expected))
     return questions
 
 
 def answer_all(model, tokenizer, requests: list[Request], batch_size: int, seen: dict, name: str) -> dict:
     """The texts, the tokens filled in, the forward passes that led to them, and the seconds for all of it."""
     texts, filled, passes, seconds = [], 0, 0, 0.0
-    for first in tqdm(range(0, len(requests), batch_size), desc=name, unit="batch"):
+    for first in tqdm(range(0, len(requests), batch_size), desc=name, unit="batch", delay=2):
         questions = [read_request(model, tokenizer, request, seen) for request in requests[first:first + batch_size]]
         start = time.perf_counter()
         steps = last_steps(model, questions)
@@ -61,31 +65,14 @@ def answer_all(model, tokenizer, requests: list[Request], batch_size: int, seen:
     return {"texts": texts, "filled": filled, "passes": passes, "seconds": seconds}
 
 
-def draw_picture(rows: list[tuple[str, float, float]], path: Path):
-    """Speed (times the exact mode's) to the right, accuracy upward, a dot for each (mode, speed, accuracy)."""
-    width, height, left, bottom = 900, 560, 70, 60
-    image = Image.new("RGB", (width, height), "white")
-    draw = ImageDraw.Draw(image)
-    fastest = max(speed for _, speed, _ in rows) * 1.25
-    lowest = max(0.0, min(accuracy for _, _, accuracy in rows) - 0.05)
-    highest = min(1.0, max(accuracy for _, _, accuracy in rows) + 0.03) + 1e-9
-
-    def place(speed: float, accuracy: float) -> tuple[float, float]:
-        return (left + (width - left - 20) * speed / fastest,
-                height - bottom - (height - bottom - 20) * (accuracy - lowest) / (highest - lowest))
-
-    for tick in range(5):
-        accuracy, speed = lowest + (highest - lowest) * tick / 4, fastest * tick / 4
-        draw.line([place(0, accuracy), place(fastest, accuracy)], fill=(225, 225, 225))
-        draw.text((10, place(0, accuracy)[1] - 6), f"{accuracy:.0%}", fill="black")
-        draw.text((place(speed, lowest)[0] - 10, height - bottom + 8), f"{speed:.1f}x", fill="black")
-    draw.text((width // 2 - 120, height - 25), "questions a second, against the exact mode", fill="black")
-    draw.text((left + 8, 6), "right answers", fill="black")
-    for name, speed, accuracy in rows:
-        x, y = place(speed, accuracy)
-        draw.ellipse([x - 5, y - 5, x + 5, y + 5], fill=COLOURS[name.split()[0]])
-        draw.text((x + 8, y - 6), name, fill=COLOURS[name.split()[0]])
-    image.save(path)
+def draw_picture(rows: dict[str, tuple[float, float]], path: Path):
+    """Speed (times the exact mode's) to the right, accuracy upward, for each mode by its name."""
+    lines = {"exact": ["exact"], "refresh 2, 4, … 32": [f"refresh {every}" for every in REFRESH],
+             "threshold 1 … 0.5": [f"threshold {sure}" for sure in THRESHOLD]}
+    series = {name: [(rows[mode][0], 100 * rows[mode][1]) for mode in members] for name, members in lines.items()}
+    lowest = min(accuracy for points in series.values() for _, accuracy in points)
+    line_chart(series, "questions a second, times the exact mode's", "right answers, %", (max(0, lowest - 5), 100),
+               (BLACK, BLUE, ORANGE)).save(path)
 
 
 def main():
@@ -99,22 +86,23 @@ def main():
     drawn = draw_questions(arguments.count)
     requests, expected = [request for request, _ in drawn], [answer for _, answer in drawn]
     seen: dict = {}
+    ways = modes(model.config.gen_length)
     results = {name: answer_all(model, tokenizer, [replace(request, sampler=sampler) for request in requests],
-                                arguments.batch_size, seen, name) for name, sampler in MODES.items()}
+                                arguments.batch_size, seen, name) for name, sampler in ways.items()}
     exact = results["exact"]
-    print(f"{len(requests)} questions of the test split, {EXACT.gen_length} tokens, batches of {arguments.batch_size}")
+    print(f"{len(requests)} questions of the test split, {model.config.gen_length} tokens, batches of {arguments.batch_size}")
     print(f"{'mode':<26}{'right':>8}{'as exact':>10}{'tokens / pass':>15}{'passes':>8}{'s':>8}{'times as fast':>15}")
-    rows = []
+    rows = {}
     for name, result in results.items():
         right = sum(text == answer for text, answer in zip(result["texts"], expected)) / len(expected)
         same = sum(map(str.__eq__, result["texts"], exact["texts"])) / len(expected)
-        rows.append((name, exact["seconds"] / result["seconds"], right))
+        rows[name] = exact["seconds"] / result["seconds"], right
         print(f"{name:<26}{right:>8.1%}{same:>10.1%}{result['filled'] / result['passes']:>15.2f}{result['passes']:>8}"
-              f"{result['seconds']:>8.1f}{rows[-1][1]:>15.1f}")
+              f"{result['seconds']:>8.1f}{rows[name][0]:>15.1f}")
     if arguments.picture:
         draw_picture(rows, arguments.picture)
     for name in ("exact", "refresh 8", "threshold 0.9"):
-        eight = [replace(request, sampler=MODES[name]) for request in requests[:8]]
+        eight = [replace(request, sampler=ways[name]) for request in requests[:8]]
         together, singles = (answer_all(model, tokenizer, eight, size, seen, f"{name}, {size} at once") for size in (8, 1))
         assert together["texts"] == singles["texts"]
         print(f"{name}: 8 questions take {singles['seconds']:.2f} s one by one, {together['seconds']:.2f} s as a batch: "
