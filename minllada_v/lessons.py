@@ -26,6 +26,9 @@ LESSONS = {
     "practice": Lesson(often(
         colour=2, shape=2, count=3, yes_no=3, where=4, number=2, bars=1, describe=3, dialogue=3, difference=4,
         motion=3)),
+    "one-tile": Lesson(often(
+        colour=1, shape=1, count=4, yes_no=3, where=5, number=2, bars=2, describe=4, dialogue=3, difference=5,
+        motion=4), sizes=SIZES[:1]),
     "patches": Lesson(often(describe=4, number=8, bars=1, motion=1, difference=1)),
     "first-lesson": Lesson(("colour", "shape"), max_shapes=2, sizes=SIZES[:1]),
 }

@@ -66,7 +66,7 @@ def make_optimizer(learner: Learner, learning_rate: float, vision_learning_rate:
     vision = [parameter for name, parameter in trained if name.startswith("vision_tower.")]
     others = [parameter for name, parameter in trained if not name.startswith("vision_tower.")]
     groups = [{"params": others, "peak": learning_rate}, {"params": vision, "peak": vision_learning_rate}]
-    return AdamW([group for group in groups if group["params"]], betas=(0.9, 0.98), weight_decay=0.0)
+    return AdamW([group for group in groups if group["params"]], betas=(0.9, 0.98), weight_decay=0.0, fused=True)
 
 
 def take_step(run: Run, batches: Iterator[list[Example | InputError]], signals: Signals) -> tuple[float | None, bool]:

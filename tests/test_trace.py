@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageColor
 from test_generate import PHOTO, SHORT, assert_one_line, run
+from test_sampler import sample_one
 
 from minllada_v.draw import BLUE, GREY, ORANGE, WIDTH, font, tint, visible
-from minllada_v.sampler import SamplerConfig, sample
+from minllada_v.sampler import SamplerConfig
 from minllada_v.trace import TALLEST, answer_rows, check_target, draw_frames, draw_trace, legend, save_trace, token_text
 
 TOKENIZER = golden_model()[1]
@@ -31,7 +32,7 @@ def denoised(seed: int, length: int, count: int, suffix: str = "", spread: float
         return logits
 
     given = TOKENIZER.encode(suffix)
-    return list(sample(denoise, PROMPT, SamplerConfig(length, count), MASK, stops=[[END]], suffix=given))
+    return list(sample_one(denoise, PROMPT, SamplerConfig(length, count), MASK, stops=[[END]], suffix=given))
 
 
 @settings(deadline=None, max_examples=20)
@@ -123,8 +124,8 @@ def test_the_legend_explains_the_signs_that_occur():
 def denoised_text(text: str) -> list:
     ids = torch.tensor(TOKENIZER.encode(text))
     favour = torch.nn.functional.one_hot(ids, 640).double() * 9
-    return list(sample(lambda canvas, places: favour[places], torch.tensor([], dtype=torch.long),
-                       SamplerConfig(len(ids)), MASK))
+    return list(sample_one(lambda canvas, places: favour[places], torch.tensor([], dtype=torch.long),
+                           SamplerConfig(len(ids)), MASK))
 
 
 # From the command line.
