@@ -24,7 +24,7 @@ def p_of(t: float) -> float:
 def sequences(draw, apart: bool = False):
     """(labels, uniform), tensors (length,) with at least one target; no two numbers are equal if they lie `apart`."""
     labels = draw(LABELS.filter(lambda them: any(label != IGNORED for label in them)))
-    uniform = draw(st.lists(st.sampled_from([(number + 0.5) / 16 for number in range(16)]), unique=apart,
+    uniform = draw(st.lists(st.sampled_from([number / 20 for number in range(20)]), unique=apart,
                             min_size=len(labels), max_size=len(labels)))
     return torch.tensor(labels), torch.tensor(uniform)
 
