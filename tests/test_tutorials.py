@@ -1,0 +1,128 @@
+"""The course: chapters print what their pages say, the runner notices where they do not, and links lead somewhere."""
+
+import importlib.util
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted((ROOT / "tutorials").glob("[0-9][0-9]_*.md"))
+SLOW = ()  # numbers of chapters that take 20 s or more; .ci/run runs them
+
+spec = importlib.util.spec_from_file_location("tutorials_run", ROOT / "tutorials" / "run.py")
+course = importlib.util.module_from_spec(spec)
+sys.modules[spec.name] = course
+spec.loader.exec_module(course)
+
+
+@pytest.fixture
+def copy(tmp_path, monkeypatch) -> Path:
+    """A copy of the course in a folder of its own, so that pictures are not redrawn in the repository."""
+    shutil.copytree(ROOT / "tutorials", tmp_path / "tutorials")
+    for name in ("tests", "minllada_v"):
+        os.symlink(ROOT / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(course, "FOLDER", tmp_path / "tutorials")
+    monkeypatch.setattr(sys, "displayhook", sys.displayhook)
+    return tmp_path / "tutorials"
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name[:2] not in SLOW], ids=lambda page: page.stem)
+def test_a_chapter_prints_what_its_page_says(copy, page):
+    assert course.run_page(copy / page.name) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_picture_that_a_page_shows_is_drawn_by_it_or_comes_with_the_course(page):
+    """A page saves the pictures it shows, but for the photograph; so none can be out of date."""
+    text = page.read_text(encoding="utf-8")
+    for name in re.findall(r"!\[[^]]*\]\(pictures/([^)]+)\)", text):
+        assert name == "chelsea.png" or f'"tutorials/pictures/{name}"' in text
+
+
+def write(folder: Path, text: str) -> Path:
+    page = folder / "99_test.md"
+    page.write_text(text, encoding="utf-8")
+    return page
+
+
+def test_what_a_page_says_wrongly_is_told_with_its_place(copy, capsys):
+    write(copy, "# A page\n\n```python\nx = 1\n```\n\n```python\nprint(x)\nprint(x + 0.25)\n```\n\n```text\n1\n1.3\n```\n")
+    assert course.main(["99"]) == 0
+    write(copy, "# A page\n\n```python\nx = 2\n```\n\n```python\nprint(1)\nprint(x)\n```\n\n```text\n1\n1\n```\n")
+    assert course.main(["99"]) == 1
+    told = capsys.readouterr().out
+    assert "99_test.md, block 2, line 14" in told and "expected: 1\n" in told and "found:    2\n" in told
+
+
+@pytest.mark.parametrize("block, output", [("print(1)", ""), ("x = 1", "1"), ("print(1)", "1\n2"), ("print(1, 2)", "1")])
+def test_too_much_and_too_little_output_is_noticed(copy, block, output):
+    page = write(copy, f"```python\n{block}\n```\n" + (f"\n```text\n{output}\n```\n" if output else ""))
+    assert len(course.run_page(page)) == 1
+
+
+@pytest.mark.parametrize("block, line, words", [
+    ("x = [][1]", 4, "IndexError"), ("def f(:", 4, "SyntaxError"),
+    ("for x in 'ab':\n    pass\nprint(x)", 6, "SyntaxError"),
+    ("def f():\n    x = 1\n\n    return x", 7, "IndentationError")])
+def test_a_block_that_cannot_be_pasted_into_python_or_fails_is_told(copy, block, line, words):
+    """An interactive interpreter needs an empty line behind a compound statement, and none in it."""
+    complaints = course.run_page(write(copy, f"Text.\n\n```python\n{block}\n```\n"))
+    assert len(complaints) == 1 and words in complaints[0] and f"block 1, line {line}:" in complaints[0]
+
+
+def test_an_update_writes_adds_and_removes_outputs_and_nothing_else(copy):
+    old = ("# A\n\n```python\nprint(1)\n```\n\nB\n\n```python\nx = 5\n```\n\n```text\nold\n```\n\nC\n\n"
+           "```python\nprint(x)\n```\n\n```text\n4\n```\n\n```sh\nls\n```\n\n```text\nno output\n```\n")
+    new = ("# A\n\n```python\nprint(1)\n```\n\n```text\n1\n```\n\nB\n\n```python\nx = 5\n```\n\nC\n\n"
+           "```python\nprint(x)\n```\n\n```text\n5\n```\n\n```sh\nls\n```\n\n```text\nno output\n```\n")
+    page = write(copy, old)
+    assert course.main(["99", "--update"]) == 0 and page.read_text() == new
+    assert course.main(["99"]) == 0 and page.read_text() == new
+
+
+@given(st.floats(1e-6, 1e6), st.integers(1, 6))
+def test_numbers_agree_to_the_tolerance_and_not_beyond(number, digits):
+    """A number agrees with one that is nearer than the tolerance, and not with one ten times as far; whole numbers
+    must be equal."""
+    written = f"loss {number:.{digits}f} at step 7"
+    room = max(number * course.TOLERANCE, 10.0**-digits)
+    assert course.agree(written, f"loss  {number + room / 3:.{digits + 3}f} at step 7")
+    assert not course.agree(written, f"loss {number + 10 * room:.{digits + 3}f} at step 7")
+    assert not course.agree(written, written.replace("7", "8")) or "7" not in written
+    assert not course.agree(written, written.replace("loss", "cost"))
+
+
+def test_a_chapter_that_does_not_exist_is_an_error(copy, capsys):
+    with pytest.raises(SystemExit):
+        course.main(["77"])
+    assert "there is no chapter 77" in capsys.readouterr().err
+
+
+BUILTIN = ROOT / "minllada_v" / "builtin"
+COMING = () if (BUILTIN / "model.safetensors").exists() else (BUILTIN / "README.md",)  # it comes with the weights
+LINKING = [ROOT / "README.md", *sorted((ROOT / "minllada_v").rglob("*.md")), *sorted((ROOT / "tutorials").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("page", LINKING, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_inside_the_repository_leads_somewhere(page):
+    """To a file or folder that is there and, behind a #, to a heading of it."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if link.startswith(("http://", "https://")):
+            continue
+        path, _, heading = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        if target in COMING:
+            continue
+        assert target.exists() and target.is_relative_to(ROOT.resolve()), f"{page.name} links to {link}"
+        if heading:
+            titles = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), flags=re.MULTILINE)
+            anchors = {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+            assert heading in anchors, f"{page.name} links to {link}"

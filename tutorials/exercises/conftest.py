@@ -1,0 +1,140 @@
+"""Grades the exercises: `pytest tutorials/exercises -k chapter01 [--answers FOLDER] [--grade out.json]`.
+
+The function `test_NAME` in `test_chapterNN.py` grades the student's function `NAME` in `chapterNN.py`. Each exercise
+is right, wrong (with the reason in words), or not implemented yet.
+"""
+
+import importlib.util
+import inspect
+import json
+import signal
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from hypothesis.errors import Flaky
+
+HERE = Path(__file__).parent
+PICTURES = HERE / "wrong"  # pictures of mistakes
+SECONDS = 60  # that one exercise may take
+RIGHT, WRONG, MISSING = "right", "wrong", "not implemented yet"
+
+
+class TooLong(BaseException):
+    """Raised in an exercise that takes too long. Not an `Exception`, so that neither it nor hypothesis catches it."""
+
+
+def pytest_addoption(parser):
+    parser.addoption("--answers", metavar="FOLDER", type=Path, default=HERE,
+                     help="where the student's chapterNN.py are; left out: tutorials/exercises")
+    parser.addoption("--grade", metavar="FILE", type=Path, help="write a summary as JSON")
+
+
+def pytest_configure(config):
+    config.graded = []
+    if not config.getoption("--answers").is_dir():
+        raise pytest.UsageError(f"--answers: there is no folder {config.getoption('--answers')}")
+
+
+def load(path: Path) -> ModuleType:
+    """The Python file `path` as a module of its own."""
+    spec = importlib.util.spec_from_file_location(f"answers_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def student(request) -> ModuleType:
+    """The student's file for the chapter of this grader."""
+    path = request.config.getoption("--answers") / (request.module.__name__.removeprefix("test_") + ".py")
+    if not path.exists():
+        raise NotImplementedError
+    return load(path)
+
+
+def stars(chapter: str, exercise: str) -> int:
+    """How difficult an exercise is, which the first line of its docstring says."""
+    function = getattr(load(HERE / f"{chapter}.py"), exercise)
+    return inspect.getdoc(function).partition("\n")[0].count("★")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """Stop an exercise that takes too long, where the system has a way to do so."""
+    def stop(*_):
+        raise TooLong
+
+    if not hasattr(signal, "SIGALRM"):
+        return (yield)
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(SECONDS)
+    try:
+        return (yield)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+pytest_runtest_setup = pytest_runtest_call  # the student's file is read then
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if call.when != "call" and not call.excinfo:
+        return report
+    exercise, chapter = item.name.removeprefix("test_"), item.path.stem.removeprefix("test_")
+    result, words = verdict(call.excinfo.value, chapter) if call.excinfo else (RIGHT, "")
+    picture = getattr(call.excinfo.value, "picture", None) if call.excinfo else None
+    if picture:
+        PICTURES.mkdir(exist_ok=True)
+        path = PICTURES / f"{chapter}_{exercise}.png"
+        picture.save(path)
+        words += f"\nA picture of it: {path}"
+    report.result, report.longrepr = result, words or None
+    item.config.graded.append({"chapter": chapter, "exercise": exercise, "stars": stars(chapter, exercise),
+                               "result": result, "message": words})
+    return report
+
+
+def verdict(error: BaseException, chapter: str) -> tuple[str, str]:
+    """Result and words for the student, of what a grader ended with."""
+    if isinstance(error, NotImplementedError):
+        return MISSING, ""
+    if isinstance(error, TooLong):
+        return WRONG, f"It took longer than {SECONDS} s. Is there a loop that never ends?"
+    if isinstance(error, AssertionError):
+        return WRONG, str(error)
+    if isinstance(error, Flaky):
+        return WRONG, "It gave different results for the same input. Does it use chance, or remember something?"
+    if isinstance(error, SyntaxError):
+        return WRONG, f"{chapter}.py cannot be read: line {error.lineno}: {error.msg}"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).stem == chapter]
+    line = f", line {frames[-1].lineno}" if frames else ""
+    return WRONG, f"{chapter}.py{line}, or what it returned, led to {type(error).__name__}: {error}"
+
+
+def pytest_report_teststatus(report):
+    if hasattr(report, "result"):
+        return report.result, {RIGHT: ".", WRONG: "F", MISSING: "-"}[report.result], report.result
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    for graded in config.graded:
+        head = f"{graded['chapter']}  {'★' * graded['stars']:<3}  {graded['exercise']:<28}  {graded['result']}"
+        terminalreporter.write_line(head, green=graded["result"] == RIGHT, red=graded["result"] == WRONG)
+        for line in graded["message"].splitlines():
+            terminalreporter.write_line(f"           {line}")
+
+
+def pytest_sessionfinish(session):
+    graded, path = session.config.graded, session.config.getoption("--grade")
+    if path:
+        right = [entry for entry in graded if entry["result"] == RIGHT]
+        summary = {"answers": str(session.config.getoption("--answers")), "right": len(right), "of": len(graded),
+                   "stars": sum(entry["stars"] for entry in right), "of_stars": sum(entry["stars"] for entry in graded),
+                   "exercises": graded}
+        path.write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,99 @@
+"""Grades chapter 2: learning and using merges, the chat format, what every tokenizer must hold to."""
+
+import re
+import unicodedata
+from pathlib import Path
+
+from grading import GRADING, agree, ask, call, grade_property, require, spelled
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minllada_v import Tokenizer
+from minllada_v.tokenizer_training import learn_merges
+
+TOKENIZER = Tokenizer.from_file(Path(__file__).parents[2] / "tests" / "golden" / "checkpoint" / "tokenizer.json")
+SPECIAL = {"<|startoftext|>": 1000, "<|start_header_id|>": 1001, "<|end_header_id|>": 1002, "<|eot_id|>": 1003}
+LETTERS = st.text("abc", max_size=8)
+TYPED = st.lists(st.one_of(st.text(max_size=5), st.sampled_from([*SPECIAL, "  ", "É", "Cafe\u0301", "\n"])),
+                 max_size=3).map("".join)
+
+
+def plain(text: str) -> list[int]:
+    """A tokenizer whose ids are easy to read in a message: the codes of the characters, and 900 + n for n line breaks.
+    No text gets a special id."""
+    codes = [900 + len(run) if run[0] == "\n" else ord(run) for run in re.findall(r"\n+|[^\n]", text)]
+    return [code if code < 1000 else code + 10000 for code in codes]
+
+
+def pair_by_counting(pieces):
+    pairs = [(left, right) for piece in pieces for left, right in zip(piece, piece[1:])]
+    return max(sorted(set(pairs), reverse=True), key=pairs.count)
+
+
+def merged_one_by_one(word, merges):
+    tokens = list(word)
+    while pairs := [(merges.index(pair), place) for place, pair in enumerate(zip(tokens, tokens[1:])) if pair in merges]:
+        place = min(pairs)[1]
+        tokens[place:place + 2] = [tokens[place] + tokens[place + 1]]
+    return tokens
+
+
+def row_of(encode, special, messages):
+    row = [special["<|startoftext|>"]]
+    for role, text in [*messages, ("assistant", None)]:
+        row += [special["<|start_header_id|>"], *encode(role), special["<|end_header_id|>"]]
+        row += encode("\n\n") if text is None else [*encode("\n\n" + text), special["<|eot_id|>"]]
+    return row
+
+
+@GRADING
+@given(st.lists(st.lists(st.sampled_from(["t", "h", "e", "th"]), max_size=6), min_size=1, max_size=4).filter(
+    lambda pieces: max(map(len, pieces)) > 1))
+def test_most_frequent_pair(student, pieces):
+    agree(student.most_frequent_pair, pair_by_counting, pieces)
+
+
+@GRADING
+@given(LETTERS, st.lists(LETTERS.filter(bool), max_size=5))
+def test_encode_piece(student, word, seen):
+    merges = learn_merges(seen)[:8]
+    tokens = ask(student.encode_piece, word, merges)
+    require(isinstance(tokens, list) and "".join(tokens) == word,
+            f"{call(student.encode_piece, word, merges)} gave {spelled(tokens)}, which joined is not {word!r}.")
+    agree(student.encode_piece, merged_one_by_one, word, merges)
+
+
+@GRADING
+@given(st.lists(st.tuples(st.sampled_from(["system", "user", "assistant"]), TYPED), max_size=3))
+def test_chat_ids(student, messages):
+    ids, expected = ask(student.chat_ids, plain, SPECIAL, messages), row_of(plain, SPECIAL, messages)
+    require(isinstance(ids, list), f"The result should be a list of ids, not {spelled(ids)}.")
+    headers = ids.count(SPECIAL["<|start_header_id|>"])
+    require(headers == len(messages) + 1, f"For the messages {messages} there should be {len(messages) + 1} headers, "
+                                          f"and the assistant's among them. Yours has {headers}.")
+    place = next((place for place, (one, other) in enumerate(zip(ids, expected)) if one != other),
+                 min(len(ids), len(expected)))
+    require(ids == expected, f"For the messages {messages} the rows part at place {place}: yours goes on with "
+                             f"{ids[place:place + 5]}, and it should be {expected[place:place + 5]}. (Text is encoded as "
+                             f"character codes here, n line breaks as 900 + n, special tokens as {SPECIAL}.)")
+
+
+def test_tokenizer_property(student):
+    encode, decode, special_ids = TOKENIZER.encode, TOKENIZER.decode, set(TOKENIZER.special.values())
+
+    def decode_text(ids):
+        return decode(ids, skip_special_tokens=True)
+
+    grade_property(student.tokenizer_property, (encode, decode, special_ids), {
+        "makes all letters small": (lambda text: encode(text.lower()), decode, special_ids),
+        "drops white space at the ends": (lambda text: encode(text.strip()), decode, special_ids),
+        "writes a double space as one": (lambda text: encode(text.replace("  ", " ")), decode, special_ids),
+        "decodes token by token, so that characters of several tokens are lost": (
+            encode, lambda ids: "".join(decode([index]) for index in ids), special_ids),
+        "writes accents in another way than the user did": (
+            lambda text: encode(unicodedata.normalize("NFC", text)), decode, special_ids),
+        "takes special tokens that a user types for real ones": (
+            lambda text: encode(text, special_tokens=True), decode, special_ids),
+        "takes special tokens that a user types for real ones, and leaves them out when it decodes": (
+            lambda text: encode(text, special_tokens=True), decode_text, special_ids),
+    }, st.tuples(TYPED))
