@@ -8,12 +8,13 @@ import importlib.util
 import inspect
 import json
 import signal
-import sys
 import traceback
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from grading import NotYet
 from hypothesis.errors import Flaky
 
 HERE = Path(__file__).parent
@@ -61,24 +62,34 @@ def stars(chapter: str, exercise: str) -> int:
     return inspect.getdoc(function).partition("\n")[0].count("★")
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item):
-    """Stop an exercise that takes too long, where the system has a way to do so."""
+@contextmanager
+def stopped_with(error: type[BaseException]):
+    """Raise `error` in whatever takes longer than `SECONDS`, where the system has a way to do so."""
     def stop(*_):
-        raise TooLong
+        raise error
 
     if not hasattr(signal, "SIGALRM"):
-        return (yield)
+        yield
+        return
     before = signal.signal(signal.SIGALRM, stop)
     signal.alarm(SECONDS)
     try:
-        return (yield)
+        yield
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
 
 
-pytest_runtest_setup = pytest_runtest_call  # the student's file is read then
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item):
+    with stopped_with(TimeoutError):  # the student's file is read here; pytest remembers an `Exception`
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    with stopped_with(TooLong):
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -102,9 +113,9 @@ def pytest_runtest_makereport(item, call):
 
 def verdict(error: BaseException, chapter: str) -> tuple[str, str]:
     """Result and words for the student, of what a grader ended with."""
-    if isinstance(error, NotImplementedError):
+    if isinstance(error, NotYet | NotImplementedError):
         return MISSING, ""
-    if isinstance(error, TooLong):
+    if isinstance(error, TooLong | TimeoutError):
         return WRONG, f"It took longer than {SECONDS} s. Is there a loop that never ends?"
     if isinstance(error, AssertionError):
         return WRONG, str(error)
