@@ -53,7 +53,15 @@ def student(request) -> ModuleType:
     path = request.config.getoption("--answers") / (request.module.__name__.removeprefix("test_") + ".py")
     if not path.exists():
         raise NotImplementedError
-    return load(path)
+    def left_out(name: str):
+        raise AttributeError if name.startswith("_") else NotYet
+
+    try:
+        module = load(path)
+    except SystemExit as error:  # pytest would end too
+        raise RuntimeError("it ends the program") from error
+    module.__getattr__ = left_out  # asked for what the file does not have
+    return module
 
 
 def stars(chapter: str, exercise: str) -> int:

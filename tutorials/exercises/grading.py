@@ -42,7 +42,7 @@ def ask(function: Callable, *arguments):
         result = function(*copy.deepcopy(arguments))
     except NotImplementedError:
         raise NotYet from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
         line = f" in line {frames[0].lineno}" if frames else ""
         raise Wrong(f"{call(function, *arguments)} stopped{line}: {type(error).__name__}: {error}") from None

@@ -58,7 +58,7 @@ def drawn(expected: list[list[int]], found: list[list[int]]) -> Image.Image:
     last = max(map(max, expected)) or 1
     parts = []
     for title, one in (("as it should be", expected), ("yours", found)):
-        shades = [[tint(BLUE, feature / last) for feature in line] for line in one]
+        shades = [[tint(BLUE, feature / last if isinstance(feature, int) else 0) for feature in line] for line in one]
         parts += [token_strips([[Box(title, "#ffffff")]]),
                   cells(shades, texts=[[str(feature) for feature in line] for line in one])]
     return stack(parts)
