@@ -5,8 +5,8 @@ is right, wrong (with the reason in words), or not implemented yet.
 """
 
 import importlib.util
-import inspect
 import json
+import re
 import signal
 import traceback
 from contextlib import contextmanager
@@ -53,21 +53,23 @@ def student(request) -> ModuleType:
     path = request.config.getoption("--answers") / (request.module.__name__.removeprefix("test_") + ".py")
     if not path.exists():
         raise NotImplementedError
-    def left_out(name: str):
-        raise AttributeError if name.startswith("_") else NotYet
+    def left_out(*_):
+        raise NotImplementedError
 
     try:
         module = load(path)
     except SystemExit as error:  # pytest would end too
         raise RuntimeError("it ends the program") from error
-    module.__getattr__ = left_out  # asked for what the file does not have
+    for grader in filter(re.compile("test_").match, vars(request.module)):
+        vars(module).setdefault(grader.removeprefix("test_"), left_out)
     return module
 
 
 def stars(chapter: str, exercise: str) -> int:
-    """How difficult an exercise is, which the first line of its docstring says."""
-    function = getattr(load(HERE / f"{chapter}.py"), exercise)
-    return inspect.getdoc(function).partition("\n")[0].count("★")
+    """How difficult an exercise is, which the first line of its docstring says. The file may be broken."""
+    text = (HERE / f"{chapter}.py").read_text(encoding="utf-8")
+    found = re.search(rf'^def {exercise}\(.*\n +"""(★*)', text, re.MULTILINE)
+    return len(found[1]) if found else 0
 
 
 @contextmanager
