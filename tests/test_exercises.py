@@ -80,7 +80,8 @@ def test_mistakes_are_told_in_words(tmp_path):
     summary, done = grade(tmp_path, tmp_path / "out.json", "-k", "chapter01 or chapter02 or chapter03")
     entries = {(entry["chapter"], entry["result"]) for entry in summary["exercises"]}
     assert entries == {("chapter01", "wrong"), ("chapter02", "wrong"), ("chapter03", "not implemented yet")}
-    messages = {entry["exercise"]: entry["message"] for entry in summary["exercises"] if entry["chapter"] == "chapter01"}
+    messages = {entry["exercise"]: entry["message"] for entry in summary["exercises"]
+                if entry["chapter"] == "chapter01"}
     assert "mask_words(['the'], 0.0, [0.0])" in messages["mask_words"]
     assert "stopped in line 8: KeyError: 'the'" in messages["guess_word"]
     assert "exactly one place should be filled in, not 0" in messages["fill_most_confident"]
@@ -96,5 +97,6 @@ def test_every_exercise_says_how_hard_it_is_and_stands_in_the_teachers_table(cha
     """One to three stars at the start of the docstring, and the same in the README's row; 2 to 4 exercises a file."""
     table = re.findall(r"^\| (\d\d) \| `(\w+)` \| (★+) \| \d+ \| .+ \|$", (EXERCISES / "README.md").read_text(), re.M)
     rows = {name: stars for number, name, stars in table if f"chapter{number}" == chapter}
-    assert {name: re.match("★{1,3} ", inspect.getdoc(one))[0].strip() for name, one in functions(chapter).items()} == rows
+    said = {name: re.match("★{1,3} ", inspect.getdoc(one))[0].strip() for name, one in functions(chapter).items()}
+    assert said == rows
     assert 2 <= len(rows) <= 4

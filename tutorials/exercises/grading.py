@@ -14,7 +14,11 @@ from PIL import Image
 
 GRADING = settings(  # the same examples for everybody, at any time
     deadline=None, derandomize=True, database=None, report_multiple_bugs=False, max_examples=100,
-    suppress_health_check=list(HealthCheck))
+    phases=[Phase.generate, Phase.shrink], suppress_health_check=list(HealthCheck))
+
+
+class NotYet(BaseException):
+    """The exercise is not implemented yet. Not an `Exception`, or hypothesis would look for the smallest example."""
 
 
 class Wrong(AssertionError):
@@ -32,13 +36,13 @@ def require(condition: object, words: str, picture: Callable[[], Image.Image] | 
 
 
 def ask(function: Callable, *arguments):
-    """What the student's `function` returns. An exception in it becomes `Wrong` with the call that led to it; only
-    `NotImplementedError` goes through. The function gets copies, so it cannot spoil the grader's own values."""
+    """What the student's `function` returns. An exception in it becomes `Wrong` with the call that led to it,
+    `NotImplementedError` becomes `NotYet`. The function gets copies, so it cannot spoil the grader's own values."""
     try:
         result = function(*copy.deepcopy(arguments))
     except NotImplementedError:
-        raise
-    except Exception as error:
+        raise NotYet from None
+    except (Exception, SystemExit) as error:
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
         line = f" in line {frames[0].lineno}" if frames else ""
         raise Wrong(f"{call(function, *arguments)} stopped{line}: {type(error).__name__}: {error}") from None

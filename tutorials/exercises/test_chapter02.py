@@ -32,8 +32,8 @@ def pair_by_counting(pieces):
 
 def merged_one_by_one(word, merges):
     tokens = list(word)
-    while pairs := [(merges.index(pair), place) for place, pair in enumerate(zip(tokens, tokens[1:])) if pair in merges]:
-        place = min(pairs)[1]
+    while known := [place for place in range(len(tokens) - 1) if (tokens[place], tokens[place + 1]) in merges]:
+        _, place = min((merges.index((tokens[place], tokens[place + 1])), place) for place in known)
         tokens[place:place + 2] = [tokens[place] + tokens[place + 1]]
     return tokens
 
@@ -74,8 +74,8 @@ def test_chat_ids(student, messages):
     place = next((place for place, (one, other) in enumerate(zip(ids, expected)) if one != other),
                  min(len(ids), len(expected)))
     require(ids == expected, f"For the messages {messages} the rows part at place {place}: yours goes on with "
-                             f"{ids[place:place + 5]}, and it should be {expected[place:place + 5]}. (Text is encoded as "
-                             f"character codes here, n line breaks as 900 + n, special tokens as {SPECIAL}.)")
+                             f"{ids[place:place + 5]}, and it should be {expected[place:place + 5]}. (Text is encoded "
+                             f"as character codes here, n line breaks as 900 + n, special tokens as {SPECIAL}.)")
 
 
 def test_tokenizer_property(student):
