@@ -41,10 +41,4 @@ PRESETS = {
         "--out {out}/tune --world first-lesson --from {out}/vision/last --steps 1500 --batch-size 16 --canvas 12 "
         "--learning-rate 1.2e-3 --vision-learning-rate 0",
     ),
-    "built-in": (
-        "--out {out}/vision --world patches --config {config} --stage vision --steps 4500 --batch-size 16 "
-        "--learning-rate 1.2e-3 --vision-learning-rate 1.2e-3",
-        "--out {out}/tune --world practice --from {out}/vision/last --steps 18000 --batch-size 8 --canvas 12 "
-        "--learning-rate 1.2e-3 --vision-learning-rate 0",
-    ),
 }
