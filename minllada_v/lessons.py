@@ -21,14 +21,13 @@ def often(**times: int) -> tuple[str, ...]:
     return tuple(ability for ability, count in times.items() for _ in range(count))
 
 
+# What takes longer to learn is drawn more often.
+PRACTICE = often(
+    colour=1, shape=1, count=4, yes_no=3, where=4, number=2, bars=1, describe=4, dialogue=3, difference=4, motion=2)
 LESSONS = {
     "everything": Lesson(),
-    "practice": Lesson(often(
-        colour=2, shape=2, count=3, yes_no=3, where=4, number=2, bars=1, describe=3, dialogue=3, difference=4,
-        motion=3)),
-    "one-tile": Lesson(often(
-        colour=1, shape=1, count=4, yes_no=3, where=5, number=2, bars=2, describe=4, dialogue=3, difference=5,
-        motion=4), sizes=SIZES[:1]),
+    "practice": Lesson(PRACTICE),
+    "one-tile": Lesson(PRACTICE, sizes=SIZES[:1]),
     "patches": Lesson(often(describe=4, number=8, bars=1, motion=1, difference=1)),
     "first-lesson": Lesson(("colour", "shape"), max_shapes=2, sizes=SIZES[:1]),
 }

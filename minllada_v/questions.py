@@ -5,17 +5,19 @@ the scene of each picture together with the turns, pairs of question and answer.
 draws two, whatever the most is.
 
 The language is made for a model that writes all words of an answer at once: no word depends on its neighbour, as
-"a" or "an" would, and each word is one token of a small tokenizer. An answer says again what it is about: a diffusion
-model writes these easy words first and looks at the picture with them, so that it learns to look much sooner.
+"a" or "an" would, and each word is one token of a small tokenizer. An answer shows its work: before it counts or
+compares, it says what it is about and on which squares that stands, a1 to c3 as on a chess board that is numbered from
+the top. A diffusion model writes these easy words first, and reads the hard one off them.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from numpy.random import Generator
 
 from .scenes import (
     COLOURS, SHAPES, Look, Scene, Thing, cell_grid, cell_of, glyph, pick, place, reading_order, shifted, shuffled,
-    to_cell,
+    square, to_cell,
 )
 
 FRAMES = 8  # of a video
@@ -24,7 +26,7 @@ FRAMES = 8  # of a video
 WORDS = (
     *COLOURS, *SHAPES, *(f"{shape}s" for shape in SHAPES), "shape", "shapes", "colour", "place", "picture", "number",
     "bar", "yes", "no", "left", "right", "above", "below", "up", "down", "what", "which", "where", "how", "many", "way",
-    "is", "are", "does", "move", "differs", "describe", "tallest", "there", "this", "the", "a", "and", "it", "from",
+    "is", "are", "does", "move", "differs", "describe", "tallest", "there", "this", "the", "a", "b", "c", "and", "it", "from",
 )
 
 Size = tuple[int, int]
@@ -60,7 +62,9 @@ def count(rng: Generator, most: int, size: Size) -> Drawn:
         wanted, *others = shuffled(rng, COLOURS)
         looks = _random_looks(rng, hits, colours=[wanted]) + _random_looks(rng, total - hits, colours=others)
         asked = f"{wanted} shapes"
-    return [place(rng, looks, size)], [(f"how many {asked} are there?", f"{asked}: {hits}")]
+    scene = place(rng, looks, size)
+    found = [thing for thing in scene if kind == "any" or wanted in (thing.name, thing.colour)]
+    return [scene], [(f"how many {asked} are there?", f"{_on_squares(asked, found, size)}: {hits}")]
 
 
 def yes_no(rng: Generator, most: int, size: Size) -> Drawn:
@@ -76,7 +80,10 @@ def yes_no(rng: Generator, most: int, size: Size) -> Drawn:
         looks = shuffled(rng, [red_other, other_star])[:total]
         while len(looks) < total:
             looks += [look for look in _random_looks(rng, 1) if look != asked]
-    return [place(rng, looks, size)], [(f"is there a {colour_asked} {shape_asked}?", f"{colour_asked} {shape_asked}: {answer}")]
+    scene = place(rng, looks, size)
+    found = [thing for thing in scene if (thing.name, thing.colour) == asked]
+    name = f"{colour_asked} {shape_asked}"
+    return [scene], [(f"is there a {name}?", f"{_on_squares(name, found, size)}: {answer}")]
 
 
 def where(rng: Generator, most: int, size: Size) -> Drawn:
@@ -85,7 +92,8 @@ def where(rng: Generator, most: int, size: Size) -> Drawn:
     cells, side = _aligned(rng, size)
     looks = _random_looks(rng, 1, [star]) + _random_looks(rng, 1, [circle])
     looks += _random_looks(rng, rng.integers(max(most, 2) - 1), others)
-    return [place(rng, looks, size, cells)], [(f"from the {circle}, where is the {star}?", f"{star} from {circle}: {side}")]
+    scene = place(rng, looks, size, cells)
+    return [scene], [(f"from the {circle}, where is the {star}?", _side_answer(scene, star, circle, side, size))]
 
 
 def number(rng: Generator, most: int, size: Size) -> Drawn:
@@ -119,7 +127,7 @@ def bars(rng: Generator, most: int, size: Size) -> Drawn:
 def describe(rng: Generator, most: int, size: Size) -> Drawn:
     """Name everything in reading order: row by row, from left to right."""
     scene = place(rng, _random_looks(rng, rng.integers(1, most + 1)), size)
-    return [scene], [("describe the picture.", ", ".join(f"{thing.colour} {thing.name}" for thing in scene))]
+    return [scene], [("describe the picture.", ", ".join(_described(thing, size) for thing in scene))]
 
 
 def dialogue(rng: Generator, most: int, size: Size) -> Drawn:
@@ -136,12 +144,12 @@ def dialogue(rng: Generator, most: int, size: Size) -> Drawn:
     cells, side = _aligned(rng, size)
     scene = place(rng, looks, size, cells[::-1])
     return [scene], [(f"what is the {tint} shape?", f"{tint} {first}"),
-                     (f"from it, where is the {second}?", f"{second} from {first}: {side}")]
+                     (f"from it, where is the {second}?", _side_answer(scene, second, first, side, size))]
 
 
 def difference(rng: Generator, most: int, size: Size) -> Drawn:
-    """Two pictures that differ in the colour, the shape or the place of one thing, which the answer names as the first
-    picture shows it. There are three things at most, which leaves a free cell to move to."""
+    """Two pictures that differ in the colour, the shape or the place of one thing, which the answer describes as the
+    first picture shows it, and as the second. There are three things at most, which leaves a free cell to move to."""
     old, *others = shuffled(rng, place(rng, _random_looks(rng, rng.integers(1, min(most, 3) + 1)), size))
     part = pick(rng, ("colour", "shape", "place"))
     if part == "colour":
@@ -152,7 +160,7 @@ def difference(rng: Generator, most: int, size: Size) -> Drawn:
         columns, rows = cell_grid(size)
         free = set(range(columns * rows)) - {cell_of(thing, size) for thing in (old, *others)}
         new = to_cell(old, pick(rng, sorted(free)), size)
-    answer = f"{old.colour} {old.name}: {part}"
+    answer = f"{_described(old, size)}, {_described(new, size)}: {part}"
     return [reading_order([thing, *others], size) for thing in (old, new)], [("what differs?", answer)]
 
 
@@ -177,6 +185,19 @@ def motion(rng: Generator, most: int, size: Size) -> Drawn:
         offsets.reverse()
     moved = [shifted(mover, 0, offset) if axis else shifted(mover, offset, 0) for offset in offsets]
     return [reading_order([thing, *still], size) for thing in moved], [(f"which way does the {moving} move?", f"{moving}: {way}")]
+
+
+def _described(thing: Thing, size: Size) -> str:
+    return f"{thing.colour} {thing.name} {square(thing, size)}"
+
+
+def _on_squares(name: str, found: Sequence[Thing], size: Size) -> str:
+    return " ".join([name, *(square(thing, size) for thing in found)])
+
+
+def _side_answer(scene: Scene, asked: str, other: str, side: str, size: Size) -> str:
+    squares = {thing.name: square(thing, size) for thing in scene}
+    return f"{asked} {squares[asked]}, {other} {squares[other]}: {side}"
 
 
 def _random_looks(rng: Generator, total: int, shapes=SHAPES, colours=COLOURS) -> list[Look]:

@@ -67,6 +67,12 @@ def cell_of(thing: Thing, size: tuple[int, int]) -> int:
     return (top + bottom) * rows // (2 * size[1]) * columns + (left + right) * columns // (2 * size[0])
 
 
+def square(thing: Thing, size: tuple[int, int]) -> str:
+    """The name of the cell that the middle of a shape is in: column a, b, c from the left, row 1, 2, 3 from the top."""
+    row, column = divmod(cell_of(thing, size), cell_grid(size)[0])
+    return f"{'abc'[column]}{row + 1}"
+
+
 def reading_order(shapes: Iterable[Thing], size: tuple[int, int]) -> Scene:
     """Row by row, from left to right."""
     return sorted(shapes, key=lambda thing: cell_of(thing, size))
