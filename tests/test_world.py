@@ -114,8 +114,18 @@ def look(thing) -> str:
     return f"{thing[1]} {thing[0]}"
 
 
+def square_of(thing, picture: Image.Image) -> str:
+    """Such as b2: 48 pixels are divided into two columns or rows, 96 into three."""
+    across, down = (int(part * {48: 2, 96: 3}[length] / length) for part, length in zip(middle(thing[2]), picture.size))
+    return "abc"[across] + "123"[down]
+
+
+def squares_of(name: str, things, picture: Image.Image) -> str:
+    return " ".join([name, *(square_of(thing, picture) for thing in (rows(things) if things else []))])
+
+
 def true_answer(question: str, pictures: list[Image.Image], earlier: list[tuple[str, str]]) -> str:
-    things = see(pictures[0])
+    things, picture = see(pictures[0]), pictures[0]
     match re.findall("[a-z]+", question):
         case ["what", "colour", "is", "the", shape]:
             return look(only(things, shape))
@@ -126,29 +136,32 @@ def true_answer(question: str, pictures: list[Image.Image], earlier: list[tuple[
             return look(only(things, colour))
         case ["how", "many", *which, "are", "there"]:
             word = {f"{shape}s": shape for shape in SHAPES}.get(which[0], which[0])
-            total = len(things) if word == "shapes" else sum(word in thing[:2] for thing in things)
-            return f"{' '.join(which)}: {total}"
+            found = [thing for thing in things if word == "shapes" or word in thing[:2]]
+            return f"{squares_of(' '.join(which), found, picture)}: {len(found)}"
         case ["is", "there", "a", colour, shape]:
-            return f"{colour} {shape}: " + ("yes" if any(thing[:2] == (shape, colour) for thing in things) else "no")
+            found = [thing for thing in things if thing[:2] == (shape, colour)]
+            return squares_of(f"{colour} {shape}", found, picture) + (": yes" if found else ": no")
         case ["from", "the", other, "where", "is", "the", shape]:
-            return f"{shape} from {other}: {side_of(only(things, shape), only(things, other))}"
+            one, other = only(things, shape), only(things, other)
+            return ", ".join(squares_of(it[0], [it], picture) for it in (one, other)) + f": {side_of(one, other)}"
         case ["from", "it", "where", "is", "the", shape]:
             named = re.fullmatch("what is the (.*) shape\\?", earlier[-1][0])[1]
-            it = only(things, named)
-            return f"{shape} from {it[0]}: {side_of(only(things, shape), it)}"
+            one, other = only(things, shape), only(things, named)
+            return ", ".join(squares_of(it[0], [it], picture) for it in (one, other)) + f": {side_of(one, other)}"
         case ["which", "bar", "is", "tallest"]:
             heights = sorted(((box[3] - box[1], colour) for _, colour, box in things), reverse=True)
             assert heights[0][0] >= heights[1][0] + 6
             return f"{heights[0][1]} bar"
         case ["describe", "the", "picture"]:
-            return ", ".join(map(look, rows(things)))
+            return ", ".join(squares_of(look(thing), [thing], picture) for thing in rows(things))
         case ["what", "number", "is", "this"]:
             return read_number(pictures[0])
         case ["what", "differs"]:
             [before], [after] = (set(things) - set(see(other))
                                  for things, other in ((things, pictures[1]), (see(pictures[1]), pictures[0])))
             [part] = [index for index in range(3) if before[index] != after[index]]
-            return f"{look(before)}: {('shape', 'colour', 'place')[part]}"
+            described = ", ".join(squares_of(look(it), [it], picture) for it in (before, after))
+            return f"{described}: {('shape', 'colour', 'place')[part]}"
         case ["which", "way", "does", "the", shape, "move"]:
             way = [middle(only(see(frame), shape)[2]) for frame in pictures]
             steps = np.diff(way, axis=0)
@@ -222,7 +235,7 @@ def fingerprint(sample) -> tuple:
 
 def test_a_seed_means_the_same_on_every_machine():
     # Pinned: Python's own hash would change this with every run, and test pictures would turn up in training.
-    assert answers(draw_sample("describe", 0)) == ["black square, black triangle, black triangle"]
+    assert answers(draw_sample("describe", 0)) == ["black square a1, black triangle b1, black triangle c1"]
     assert answers(draw_sample("number", 2, "test")) == ["62"]
 
 
