@@ -37,7 +37,7 @@ PRESETS = {
     "first-lesson": (
         "--out {out}/vision --world first-lesson --config {config} --stage vision --steps 900 --batch-size 16 "
         "--learning-rate 1.2e-3 --vision-learning-rate 1.2e-3",
-        "--out {out}/tune --world first-lesson --from {out}/vision/last --steps 1500 --batch-size 16 --canvas 12 "
+        "--out {out}/tune --world first-lesson --from {out}/vision/last --steps 1500 --batch-size 16 --canvas 20 "
         "--learning-rate 1.2e-3 --vision-learning-rate 0",
     ),
 }

@@ -105,8 +105,6 @@ def test_a_chapter_that_does_not_exist_is_an_error(copy, capsys):
     assert "there is no chapter 77" in capsys.readouterr().err
 
 
-BUILTIN = ROOT / "minllada_v" / "builtin"
-COMING = () if (BUILTIN / "model.safetensors").exists() else (BUILTIN / "README.md",)  # it comes with the weights
 LINKING = [ROOT / "README.md", *sorted(page for folder in ("tutorials", "minllada_v") for page in (ROOT / folder).rglob("*.md"))]
 
 
@@ -119,8 +117,6 @@ def test_every_link_inside_the_repository_leads_somewhere(page):
             continue
         path, _, heading = link.partition("#")
         target = (page.parent / path).resolve() if path else page
-        if target in COMING:
-            continue
         assert target.exists() and target.is_relative_to(ROOT.resolve()), f"{page.name} links to {link}"
         if heading:
             titles = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), flags=re.MULTILINE)
