@@ -22,7 +22,8 @@ from .scenes import (
 
 FRAMES = 8  # of a video
 
-# Every word of every question and answer, apart from digits and the marks "," "." "?" ":".
+# Every word of every question and answer, apart from digits and the marks "," "." "?" ":"; and "place", which patches
+# say (see patch_words.py).
 WORDS = (
     *COLOURS, *SHAPES, *(f"{shape}s" for shape in SHAPES), "shape", "shapes", "colour", "place", "picture", "number",
     "bar", "yes", "no", "left", "right", "above", "below", "up", "down", "what", "which", "where", "how", "many", "way",
@@ -148,8 +149,8 @@ def dialogue(rng: Generator, most: int, size: Size) -> Drawn:
 
 
 def difference(rng: Generator, most: int, size: Size) -> Drawn:
-    """Two pictures that differ in the colour, the shape or the place of one thing, which the answer describes as the
-    first picture shows it, and as the second. There are three things at most, which leaves a free cell to move to."""
+    """Two pictures that differ in the colour, the shape or the place of one thing. The answer describes it as the first
+    picture shows it, and as the second. There are three things at most, which leaves a free cell to move to."""
     old, *others = shuffled(rng, place(rng, _random_looks(rng, rng.integers(1, min(most, 3) + 1)), size))
     part = pick(rng, ("colour", "shape", "place"))
     if part == "colour":
@@ -160,7 +161,7 @@ def difference(rng: Generator, most: int, size: Size) -> Drawn:
         columns, rows = cell_grid(size)
         free = set(range(columns * rows)) - {cell_of(thing, size) for thing in (old, *others)}
         new = to_cell(old, pick(rng, sorted(free)), size)
-    answer = f"{_described(old, size)}, {_described(new, size)}: {part}"
+    answer = f"{_described(old, size)}, {_described(new, size)}"
     return [reading_order([thing, *others], size) for thing in (old, new)], [("what differs?", answer)]
 
 
