@@ -3,8 +3,12 @@
 LLaDA-V starts from SigLIP 2, a vision tower that has learned from captions which features belong to which words. A
 tower of random weights needs something in its place, or its language model learns to guess before it can see. The
 small world knows what stands where, so each patch is asked five questions: what is here, in which colour, is this its
-middle, and in which column and row of the tile are we? The answers are words, or letters as on a chess board, and the
-feature of a patch shall point to their embeddings.
+middle, and in which column and row does it stand? The answers are words, or letters and digits as on a chess board,
+and the feature of a patch shall point to their embeddings.
+
+All patches of a shape name its square, as answers do (`scenes.square`), and empty ones name none: where it stands can
+then be read off any of its patches, just as its colour can. With every patch naming its own place in the tile instead,
+colours were looked up without a mistake when squares still came out as guesses.
 """
 
 from collections.abc import Sequence
@@ -16,11 +20,11 @@ from torch import Tensor
 
 from .chat import EOS
 from .errors import InputError
-from .scenes import COLOURS, SHAPES, Scene
+from .scenes import COLOURS, SHAPES, Scene, cell_grid
 from .tokenizer import Tokenizer
 
 NAMES = (*SHAPES, "bar", *"0123456789")
-CHOICES = (NAMES, COLOURS, ("place",), "abcdefgh", "ijklmnop")  # of the questions; number 0 stands for none
+CHOICES = (NAMES, COLOURS, ("place",), "abcd", "1234")  # of the questions; number 0 stands for none
 LEAST = 0.12  # share of a patch that a thing must cover to be seen in it
 SHARPNESS = 12.0  # of the softmax over cosines
 EMPTY_WEIGHT = 0.2  # most patches are empty, and soon known to be
@@ -32,17 +36,20 @@ def patch_words(scenes: Sequence[Scene], size: tuple[int, int], tile: int, patch
 
     `scenes` belong to pictures of `size` (width, height). A single picture is seen as a whole, in a base tile, and in
     a grid of tiles; of several pictures each is one tile. What covers a patch most gives it its name and colour, and
-    the patch that holds the middle of a thing is its place.
+    the patch that holds the middle of a thing is its place. A shape's column and row are those of the cell in which
+    its middle is seen (of the nearest one, where another tile shows it); in bars and digits they are the patch's own.
     """
     width, height = size
-    views = [(scene, 0, 0, tile / width, tile / height) for scene in scenes]  # left, top, and scale of what is seen
+    # What is seen: the scene, from which left and top, at which scale, divided into how many columns and rows of cells.
+    views = [(scene, 0, 0, tile / width, tile / height, cell_grid(size)) for scene in scenes]
     if len(scenes) == 1:
-        views += [(scenes[0], x, y, 1, 1) for y in range(0, height, tile) for x in range(0, width, tile)]
+        views += [(scenes[0], x, y, 1, 1, cell_grid((tile, tile)))
+                  for y in range(0, height, tile) for x in range(0, width, tile)]
     side = tile // patch
     words = np.zeros((len(views), side, side, len(CHOICES)), np.int64)
-    words[..., 3], words[..., 4] = np.arange(side) + 1, np.arange(side)[:, None] + 1
     edges = np.arange(side) * patch
-    for words_of_tile, (scene, x, y, across, down) in zip(words, views):
+    own_column, own_row = np.meshgrid(np.arange(side) + 1, np.arange(side) + 1)  # (side, side)
+    for words_of_tile, (scene, x, y, across, down, cells) in zip(words, views):
         most = np.full((side, side), LEAST * patch**2)
         for thing in scene:
             left, top, right, bottom = thing.box
@@ -57,6 +64,13 @@ def patch_words(scenes: Sequence[Scene], size: tuple[int, int], tile: int, patch
             column, row = int((left + right) / 2 // patch), int((top + bottom) / 2 // patch)
             if 0 <= column < side and 0 <= row < side:
                 words_of_tile[row, column, 2] = 1
+            if thing.name in SHAPES:
+                for question, middle, count in ((3, (left + right) / 2, cells[0]), (4, (top + bottom) / 2, cells[1])):
+                    words_of_tile[seen, question] = min(max(int(middle * count / tile), 0), count - 1) + 1
+            else:
+                words_of_tile[seen, 3] = own_column[seen]
+                if thing.name == "bar":  # digits are words of their own
+                    words_of_tile[seen, 4] = own_row[seen]
     return torch.from_numpy(words.reshape(len(views), side * side, len(CHOICES)))
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from minllada_v import InputError
 from minllada_v.patch_words import CHOICES, LEAST, NAMES, patch_words, spellings, word_loss
-from minllada_v.scenes import COLOURS
+from minllada_v.scenes import COLOURS, SHAPES
 from minllada_v.tokenizer import Tokenizer
 from minllada_v.tokenizer_training import describe_tokenizer, learn_merges, world_texts
 from minllada_v.world import ABILITIES, draw_sample
@@ -21,8 +21,9 @@ BUILT_IN = Path(__file__).parents[1] / "minllada_v" / "builtin"
 TOKENIZER = Tokenizer(describe_tokenizer(world_texts()))
 
 
-def words_by_pixels(scene, box, tile: int, patch: int) -> list[list[int]]:
-    """Words of each patch of a tile that shows `box` (left, top, right, bottom) of a picture, pixel by pixel."""
+def words_by_pixels(scene, box, cells, tile: int, patch: int) -> list[list[int]]:
+    """Words of each patch of a tile that shows `box` (left, top, right, bottom) of a picture, pixel by pixel. The box
+    is divided into `cells`, columns and rows."""
     left, top, right, bottom = box
     across, down = tile / (right - left), tile / (bottom - top)
     side = tile // patch
@@ -39,9 +40,15 @@ def words_by_pixels(scene, box, tile: int, patch: int) -> list[list[int]]:
                 seen.append((count * across * down, thing))
                 place |= within((a + c) / 2, (b + d) / 2)
             area, thing = max(seen, key=lambda pair: pair[0])
-            big = area > LEAST * patch**2
-            result.append([NAMES.index(thing.name) + 1 if big else 0, COLOURS.index(thing.colour) + 1 if big else 0,
-                           int(place), column + 1, row + 1])
+            if area <= LEAST * patch**2:
+                result.append([0, 0, int(place), 0, 0])
+                continue
+            square = [column + 1, 0 if thing.name.isdecimal() else row + 1]
+            if thing.name in SHAPES:
+                (a, b, c, d), (columns, rows) = thing.box, cells
+                square = [1 + sum((a + c) / 2 >= left + (right - left) * cut / columns for cut in range(1, columns)),
+                          1 + sum((b + d) / 2 >= top + (bottom - top) * cut / rows for cut in range(1, rows))]
+            result.append([NAMES.index(thing.name) + 1, COLOURS.index(thing.colour) + 1, int(place), *square])
     return result
 
 
@@ -51,12 +58,14 @@ def test_a_patch_says_what_covers_most_of_it(ability, seed):
     sample = draw_sample(ability, seed)
     width, height = sample.pictures[0].size
     found = patch_words(sample.scenes, (width, height), 48, 12).tolist()
-    boxes = [(scene, (0, 0, width, height)) for scene in sample.scenes]
+    cells = {48: 2, 96: 3}[width], {48: 2, 96: 3}[height]
+    boxes = [(scene, (0, 0, width, height), cells) for scene in sample.scenes]
     if len(sample.scenes) == 1:
-        boxes += [(sample.scenes[0], (x, y, x + 48, y + 48)) for y in range(0, height, 48) for x in range(0, width, 48)]
+        boxes += [(sample.scenes[0], (x, y, x + 48, y + 48), (2, 2))
+                  for y in range(0, height, 48) for x in range(0, width, 48)]
     assert len(found) == len(boxes)
-    for words, (scene, box) in zip(found, boxes):
-        expected = words_by_pixels(scene, box, 48, 12)
+    for words, (scene, box, cells) in zip(found, boxes):
+        expected = words_by_pixels(scene, box, cells, 48, 12)
         # Where a pixel of a shrunken picture lies across two patches the oracle gives it to one of them.
         same = sum(one == other for one, other in zip(words, expected))
         assert same == len(expected) or box[2] - box[0] > 48 or box[3] - box[1] > 48
@@ -103,8 +112,9 @@ def test_the_built_in_tokenizer_is_the_one_that_training_gives():
 
 @settings(deadline=None, max_examples=30)
 @given(ability=st.sampled_from(tuple(ABILITIES)), seed=st.integers(0, 2**32))
-def test_no_word_of_the_small_world_is_more_than_one_token(ability, seed):
+def test_no_word_of_the_small_world_is_more_than_one_token_and_no_square_more_than_two(ability, seed):
     for message in draw_sample(ability, seed).conversation:
         for piece in message["value"].replace("<image>", "").split():
             word = piece.rstrip("?.,:")
-            assert word.isdecimal() or len(TOKENIZER.encode(" " + word)) == 1
+            square = len(word) == 2 and word[0] in "abc" and word[1] in "123"
+            assert word.isdecimal() or len(TOKENIZER.encode(" " + word)) == 1 + square
