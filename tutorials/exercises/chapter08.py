@@ -68,8 +68,8 @@ def fill_surest(canvas, guesses, count, start, stop):
     ...             {"left": 0.7, "right": 0.3}, {".": 0.9, "!": 0.1}], 1, 0, 3)
     ['[MASK]', 'star', 'left', '[MASK]']
 
-    There place 3 would be surer, but it is not in the block. Hint: `sorted(places, key=lambda place: -confidence[place])`
-    keeps the order of equals.
+    There place 3 would be surer, but it is not in the block.
+    Hint: `sorted(places, key=lambda place: -confidence[place])` keeps the order of equals.
     """
     raise NotImplementedError
 

@@ -52,8 +52,8 @@ def places_run(prompt, length, block, refresh):
 def attend_alone(queries, keys, values, fresh_keys, fresh_values, start):
     """★★ Run a block's attention alone, with kept keys and values for all other places.
 
-    The places start, start + 1, …, start + n − 1 have fresh keys and values: these take the place of the kept ones. Then
-    each query attends to all places:
+    The places start, start + 1, …, start + n − 1 have fresh keys and values: these take the place of the kept ones.
+    Then each query attends to all places:
 
         o[i] = Σ over j of softmax over j ( queries[i] · keys[j] / √d ) values[j]
 
@@ -87,14 +87,14 @@ def cache_property(cached, network, layers, before, after, start, stop):
     case. But in these:
 
     1. If `before` and `after` are the same, nothing can be stale.
-    2. If there is a single layer, nothing can be stale: its keys and values come from the tokens themselves, and outside
-       the block these have not changed.
+    2. If there is a single layer, nothing can be stale: its keys and values come from the tokens themselves, and
+       outside the block these have not changed.
 
     And always there must be stop − start numbers. Returns True if `cached` does right with these inputs, and False if
     not.
 
-    Your property is tried with two right implementations (one of them keeps nothing and runs everything again, which is
-    never wrong) and with some that we broke on purpose. It must be True for the first two, always, and False for each of
-    the others, on one input at least. Hint: compare with `abs(one - other) < 1e-6`, not with `==`.
+    Your property is tried with two right implementations (one of them keeps nothing and runs everything again, which
+    is never wrong) and with some that we broke on purpose. It must be True for the first two, always, and False for
+    each of the others, on one input at least. Hint: compare with `abs(one - other) < 1e-6`, not with `==`.
     """
     raise NotImplementedError

@@ -123,8 +123,7 @@ def made_up(seed: int):
     return model
 
 
-def one_a_step(model, length, block, pick=None, view=lambda canvas: canvas, word=lambda canvas, place, said: said[place][0],
-               each=1, end=0):
+def one_a_step(model, length, block, pick=None, view=list, word=lambda place, said: said[place][0], each=1, end=0):
     """A sampler with parts that can be broken. `pick` chooses among open places, `view` is what the model is shown."""
     canvases = [[MASK] * length]
     pick = pick or (lambda places, said: max(places, key=lambda place: said[place][1]))
@@ -134,7 +133,7 @@ def one_a_step(model, length, block, pick=None, view=lambda canvas: canvas, word
             if MASK in canvas:
                 first = canvas.index(MASK) // block * block
                 place = pick([place for place in range(first, first + block) if canvas[place] == MASK], said)
-                canvas[place] = word(canvas, place, said)
+                canvas[place] = word(place, said)
         canvases.append(canvas)
     return canvases
 
@@ -162,7 +161,7 @@ def test_sampler_property(student):
         "finishes the blocks from right to left":
             lambda model, length, block: [canvas[::-1] for canvas in one_a_step(model, length, block)],
         "asks the model about the empty canvas only": broken(view=lambda canvas: [MASK] * len(canvas)),
-        "writes 'a', whatever the model says": broken(word=lambda canvas, place, said: "a"),
+        "writes 'a', whatever the model says": broken(word=lambda place, said: "a"),
         "fills in two places a step": broken(each=2),
         "leaves the last mask": broken(end=1),
         "changes words that were filled in before": changes_its_mind,
