@@ -1,0 +1,100 @@
+"""Exercises of chapter 10, faster sampling. Replace each `raise NotImplementedError` by your own code.
+
+Grade yourself with `pytest tutorials/exercises -k chapter10`. The third needs torch.
+"""
+
+import torch  # for your code
+
+
+def commit(confidence, threshold):
+    """★ Decide which open places are filled in, given a threshold.
+
+    All places whose confidence is at least `threshold`:
+
+        C = { i : confidence[i] ≥ threshold }
+
+    If there is none, the surest place alone; of several equally sure ones the leftmost.
+
+    confidence: a list of numbers from 0 to 1, one for each open place; not empty. threshold: a number, 0 or more.
+    Returns a list of indices into `confidence`, in rising order.
+
+    >>> commit([0.4, 0.95, 0.9], 0.9)
+    [1, 2]
+    >>> commit([0.4, 0.7, 0.6], 0.9)
+    [1]
+
+    Hint: `confidence.index(value)` is the leftmost place that has this value.
+    """
+    raise NotImplementedError
+
+
+def places_run(prompt, length, block, refresh):
+    """★★ Count the places that run while an answer is sampled with a cache, one place filled in a step.
+
+    The canvas is cut into blocks, which are finished one after another; a block of `block` places takes `block` steps.
+    Within each block, the steps 0, refresh, 2 · refresh, … run everything, prompt and canvas. The others run the places
+    of the block alone. Each step costs as many places as it runs. Add them up.
+
+    prompt: how many places the prompt has. length: how many the canvas has. block: a divisor of `length`.
+    refresh: 1 or more. Returns a whole number.
+
+    >>> places_run(10, 4, 2, 1)
+    56
+    >>> places_run(10, 4, 2, 2)
+    32
+
+    The first: 4 steps, 14 places each. The second: in each of 2 blocks 14 places, then 2. Hint: a loop over blocks and
+    steps is clear, and fast enough. How many of 0, 1, …, block − 1 are multiples of `refresh`?
+    """
+    raise NotImplementedError
+
+
+def attend_alone(queries, keys, values, fresh_keys, fresh_values, start):
+    """★★ Run a block's attention alone, with kept keys and values for all other places.
+
+    The places start, start + 1, …, start + n − 1 have fresh keys and values: these take the place of the kept ones.
+    Then each query attends to all places:
+
+        o[i] = Σ over j of softmax over j ( queries[i] · keys[j] / √d ) values[j]
+
+    queries: (n, d) float64, those of the block. keys, values: (length, d) float64, as kept, with old rows at the places
+    of the block. fresh_keys, fresh_values: (n, d) float64. start: a whole number, start + n ≤ length.
+    Returns (n, d) float64.
+
+    >>> one, two = torch.tensor([[1.0]]).double(), torch.tensor([[0.0], [5.0]]).double()
+    >>> attend_alone(one, two, two, 0 * one, one, 1)
+    tensor([[0.5000]], dtype=torch.float64)
+
+    There the keys become 0 and 0, so both places weigh a half, and the values become 0 and 1. Hint: `torch.cat` joins
+    what is before, the fresh rows, and what is behind. `(…).softmax(dim=-1)`.
+    """
+    raise NotImplementedError
+
+
+def cache_property(cached, network, layers, before, after, start, stop):
+    """★★★ Write a property: what tells a right cache from a wrong one, where kept keys and values may be stale?
+
+    network: a function; `network(layers, tokens)` runs a small transformer with so many layers on all tokens, and
+    returns a list with one number for each place. In each layer every place sees all places. This one is right.
+    cached: a function; `cached(layers, before, after, start, stop)` runs the tokens `before` whole, and keeps keys and
+    values of each layer. Then it runs the places start, …, stop − 1 of `after` alone: there keys and values are fresh,
+    and those of all other places are as kept. It returns a list of numbers, one for each of the places start, …,
+    stop − 1. It may be right or wrong.
+    layers: 1, 2 or 3. before, after: two lists of whole numbers, of one length. They differ at most at the places start
+    to stop − 1.
+
+    What is kept may be stale, so you cannot ask that the numbers agree with those of `network(layers, after)` in every
+    case. But in these:
+
+    1. If `before` and `after` are the same, nothing can be stale.
+    2. If there is a single layer, nothing can be stale: its keys and values come from the tokens themselves, and
+       outside the block these have not changed.
+
+    And always there must be stop − start numbers. Returns True if `cached` does right with these inputs, and False if
+    not.
+
+    Your property is tried with two right implementations (one of them keeps nothing and runs everything again, which
+    is never wrong) and with some that we broke on purpose. It must be True for the first two, always, and False for
+    each of the others, on one input at least. Hint: compare with `abs(one - other) < 1e-6`, not with `==`.
+    """
+    raise NotImplementedError
