@@ -178,17 +178,17 @@ def ticks(low: float, high: float, most: int = 6) -> list[float]:
 
 
 def line_chart(
-    series: Mapping[str, Sequence[tuple[float, float]]], x_label: str = "", y_label: str = "",
+    series: Mapping[str, Sequence[tuple[float, ...]]], x_label: str = "", y_label: str = "",
     y_range: tuple[float, float] | None = None, colours: Sequence[str] = COLOURS, size: tuple[int, int] = (WIDTH, 400),
 ) -> Image.Image:
-    """A line through the points (x, y) of each series, with a legend of their names. Up to 40 points get dots too.
+    """A line through the points (x, y) of each series, with a legend of their names. Up to 40 points get dots too, and
+    a point (x, y, low, high) gets an error bar.
 
     Points that are not finite are left out; what lies outside `y_range` is drawn at its edge.
     """
-    series = {name: [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]
-              for name, points in series.items()}
-    xs = [x for points in series.values() for x, _ in points] or [0.0]
-    ys = y_range or [y for points in series.values() for _, y in points] or [0.0]
+    series = {name: [point for point in points if all(map(math.isfinite, point))] for name, points in series.items()}
+    xs = [x for points in series.values() for x, *_ in points] or [0.0]
+    ys = y_range or [y for points in series.values() for _, *values in points for y in values] or [0.0]
     (x0, x1), (y0, y1) = (_widened(min(values), max(values)) for values in (xs, ys))
     marks = ticks(y0, y1)
     left = label_width([f"{mark:.6g}" for mark in marks]) + 8
@@ -216,9 +216,14 @@ def line_chart(
     text(8, 6, y_label, "lt")
     x = left
     for (name, points), colour in zip(series.items(), [*colours, *COLOURS] * len(series)):
-        draw.line([place(*point) for point in points], colour, 2 * fine, joint="curve")
-        for centre in map(place, *zip(*points)) if 0 < len(points) <= 40 else ():
-            draw.ellipse([*np.subtract(centre, 4 * fine), *np.add(centre, 4 * fine)], colour)
+        draw.line([place(*point[:2]) for point in points], colour, 2 * fine, joint="curve")
+        for point in points:
+            centre, *ends = (place(point[0], y) for y in point[1:])
+            if len(points) <= 40:
+                draw.ellipse([*np.subtract(centre, 4 * fine), *np.add(centre, 4 * fine)], colour)
+            draw.line(ends, colour, fine)
+            for end in ends:
+                draw.line([*np.subtract(end, (6 * fine, 0)), *np.add(end, (6 * fine, 0))], colour, fine)
         draw.line((fine * x, fine * (top - 14), fine * (x + 22), fine * (top - 14)), colour, 4 * fine)
         text(x + 28, top - 14, name, "lm")
         x += 52 + font().getlength(name)

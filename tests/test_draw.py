@@ -151,6 +151,19 @@ def test_a_line_goes_where_its_points_are():
     assert not ImageChops.difference(beyond, edge).getbbox()
 
 
+@settings(deadline=None, max_examples=15)
+@given(st.floats(1, 4), st.floats(5, 9))
+def test_an_error_bar_reaches_from_its_low_end_to_its_high_one(low, high):
+    """Beside a line from 0 to 10 of the same chart, which says where 0 and 10 are."""
+    picture = line_chart({"": [(0, 0), (1, 10)], " ": [(0.4, (low + high) / 2, low, high)]})
+    bottom, top = (np.nonzero(pixels(picture, BLUE)[60:])[0].max() + 60, np.nonzero(pixels(picture, BLUE)[60:])[0].min() + 60)
+    ys = np.nonzero(pixels(picture, ORANGE)[60:])[0] + 60
+    per_unit = (bottom - top) / 10
+    assert abs(ys.max() - (bottom - low * per_unit)) <= 6 and abs(ys.min() - (bottom - high * per_unit)) <= 6
+    within = line_chart({"": [(0, 0), (1, 10, -20, 40)]})
+    assert ImageChops.difference(within, line_chart({"": [(0, 0), (1, 10)]})).getbbox()
+
+
 def test_an_animation_loops_and_holds_its_last_picture(tmp_path):
     frames = [stack([Image.new("RGB", (60, 20), colour)] * 2) for colour in COLOURS[:3]]
     save_animation(frames, tmp_path / "a.gif", seconds=0.2, hold=1.5)
