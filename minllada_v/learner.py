@@ -55,8 +55,9 @@ class Learner(nn.Module):
     def forward(self, examples: Sequence[Example], times: Tensor, seeds: Sequence[int]) -> Tensor:
         """The loss of each example (examples,) float32, padded to the longest of them.
 
-        `times` (examples,) in [0, 1); `seeds` say which places are masked. An autoregressive model needs neither. Without examples the loss is 0, and still
-        everything has run once: other processes wait for this one in every layer.
+        `times` (examples,) in [0, 1); `seeds` say which places are masked. An autoregressive model needs neither.
+        Without examples the loss is 0, and still everything has run once: other processes wait for this one in every
+        layer.
         """
         if self.spellings:
             return self.patch_loss(examples)

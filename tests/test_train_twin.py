@@ -77,7 +77,7 @@ def test_the_twin_learns_by_the_next_token_loss_whatever_the_time_and_the_masks(
 
 @settings(deadline=None, max_examples=6)
 @given(seeds, st.integers(1, 3), st.floats(0.1, 0.9))
-def test_with_dialogue_causal_attention_the_masked_loss_is_that_of_a_network_that_is_handed_the_turns(seed, count, time):
+def test_with_dialogue_causal_attention_the_masked_loss_is_that_of_a_network_handed_the_turns(seed, count, time):
     examples, pictures = world_examples(seed, count)
     causal, usual = learner(dialogue_causal=True), learner()
     input_ids, labels, turn_ids = pad([(it.input_ids, it.labels, it.turn_ids) for it in examples], PADDING)
@@ -139,8 +139,8 @@ def write(folder, turns: int = 1, count: int = 8):
 
 def command(out, data, *more) -> list[str]:
     return [str(word) for word in (
-        "--out", out, "--data", data, "--from", CHECKPOINT, "--device", "cpu", "--held-out", "2", "--answer-length", "3",
-        "--batch-size", "3", "--learning-rate", "1e-3", "--system", "Be brief.", *more)]
+        "--out", out, "--data", data, "--from", CHECKPOINT, "--device", "cpu", "--held-out", "2",
+        "--answer-length", "3", "--batch-size", "3", "--learning-rate", "1e-3", "--system", "Be brief.", *more)]
 
 
 def test_a_step_of_the_twin_changes_the_weights_as_plain_gradient_descent_on_its_loss_does(tmp_path):
@@ -163,7 +163,7 @@ def test_a_step_of_the_twin_changes_the_weights_as_plain_gradient_descent_on_its
     before, after = golden_model()[0].state_dict(), load_file(tmp_path / "out/last/model.safetensors")
     found, expected, old = (torch.cat([tensor.flatten() for tensor in tensors]) for tensors in (
         [after[released_name(name)] for name in before], twin.model.state_dict().values(), before.values()))
-    # AdamW's first step is nearly the sign of the gradient: where that is rounding, as for the bias of keys, any will do.
+    # AdamW's first step is nearly the sign of the gradient: where that is rounding (the bias of keys), any will do.
     assert ((found - expected).abs() < 1e-5).float().mean() > 0.99
     assert ((found - old).abs() > 5e-4).sum() > 10_000
 

@@ -43,7 +43,9 @@ def percent(entry: dict, name: str | None = None) -> float:
     return entry["accuracy"] if name is None else 100 * entry["right"][name][0] / entry["right"][name][1]
 
 
-def sort_out(entries: Sequence[dict], way: Callable[[dict], str], places: Callable[[dict], dict[Place, float]]) -> Table:
+def sort_out(
+    entries: Sequence[dict], way: Callable[[dict], str], places: Callable[[dict], dict[Place, float]]
+) -> Table:
     """Results by way, row and seed. `places` are the rows to which a run adds a number."""
     found: Table = {}
     for entry in entries:
@@ -105,17 +107,19 @@ def text_table(found: Table) -> str:
     with the interval that holds the true difference in 95 of 100 such studies (Student's t)."""
     names, lines = list(found), []
     for place in rows(found):
-        line, numbers = [place[0]], [found[name].get(place, {}) for name in names]
-        for of_seed in numbers:
-            values = list(of_seed.values())
-            line.append(f"{mean(values):.1f} ({min(values):.1f} to {max(values):.1f})" if values else "")
-        if len(names) == 2:
-            line.append(difference(*numbers))
-        lines.append(line)
-    head = ["right answers, %", *names, *(["difference"] if len(names) == 2 else [])]
-    widths = [max(map(len, column)) for column in zip(head, *lines)]
+        numbers = [found[name].get(place, {}) for name in names]
+        lines.append([place[0], *map(of_seeds, numbers), difference(*numbers) if len(names) == 2 else ""])
+    lines.insert(0, ["right answers, %", *names, "difference" if any(line[-1] for line in lines) else ""])
+    widths = [max(map(len, column)) for column in zip(*lines)]
     return "\n".join("  ".join(cell.rjust(width) if number else cell.ljust(width) for number, (cell, width)
-                               in enumerate(zip(line, widths))).rstrip() for line in [head, *lines])
+                               in enumerate(zip(line, widths))).rstrip() for line in lines)
+
+
+def of_seeds(numbers: dict[int, float]) -> str:
+    """Mean, lowest and highest."""
+    values = list(numbers.values())
+    return f"{mean(values):.1f} ({min(values):.1f} to {max(values):.1f})" if len(values) > 1 else (
+        f"{values[0]:.1f}" if values else "")
 
 
 def difference(first: dict[int, float], second: dict[int, float]) -> str:
@@ -141,18 +145,16 @@ def table(figure: str, entries: Sequence[dict], ability: str | None = None) -> s
 
 def chart(figure: str, entries: Sequence[dict]) -> Image.Image:
     """The figure: means as dots, and for each a bar from the lowest seed to the highest."""
-    if figure == "data":
-        return stack([draw(by_samples(entries), "samples to learn from"),
-                      draw(by_updates(entries), "updates on the smallest set")])
-    if figure == "attention":
-        return draw(by_turn(entries), "1 first turn, 2 second turn, 3 both, 4 no dialogue")
-    if figure == "steps":
-        return draw(by_steps(entries), "denoising steps")
-    return draw(by_stages(entries), "updates, alignment included")
+    tables = {"data": (by_samples, by_updates), "attention": (by_turn,), "steps": (by_steps,), "stages": (by_stages,)}
+    return stack([draw(tabulate(entries)) for tabulate in tables[figure]])
 
 
-def draw(found: Table, x_label: str) -> Image.Image:
-    series = {name: [(place[1], mean(of_seed.values()), min(of_seed.values()), max(of_seed.values()))
-                     for place, of_seed in sorted(numbers.items(), key=lambda item: item[0][1])]
-              for name, numbers in found.items()}
-    return line_chart(series, x_label, "right answers, %", (0, 100), size=(800, 360))
+def draw(found: Table) -> Image.Image:
+    """One chart, with the rows of the table evenly spaced along its axis."""
+    places, series = rows(found), {}
+    for number, (name, numbers) in enumerate(found.items()):
+        beside = 0.03 * (number - (len(found) - 1) / 2)  # so that bars do not hide each other
+        series[name] = [(row + beside, mean(of_seed), min(of_seed), max(of_seed)) for row, place in enumerate(places)
+                        if (of_seed := list(numbers.get(place, {}).values()))]
+    names = [name for name, _ in places] or ["no results yet"]
+    return line_chart(series, "", "right answers, %", (0, 100), size=(800, 340), x_names=names)

@@ -1,8 +1,8 @@
 """How many questions a model answers right, as one line of JSON on stdout.
 
-`python tutorials/study/measure.py --weights DIR --lesson questions --count 300 --gen-length 10` asks about pictures that
-no training set of the study holds; `--lesson small-world` asks the benchmark of that name. A twin is asked as a twin,
-which its config.json tells; how a model was trained to attend must be said.
+`python tutorials/study/measure.py --weights DIR --lesson questions --count 300 --gen-length 10` asks about pictures
+that no training set of the study holds; `--lesson small-world` asks the benchmark of that name. A twin is asked as a
+twin, which its config.json tells; how a model was trained to attend must be said.
 """
 
 import argparse

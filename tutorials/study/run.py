@@ -1,8 +1,8 @@
 """Runs the study: `python tutorials/study/run.py data`, and `attention`, `steps` or `stages`.
 
-Each figure is a list of runs (see plan.py), and a run is a few commands, trainings and questions, that are made here one
-after another. What a run measured becomes a line of JSON in `results`. A run whose line is there is left out, and a
-training that was stopped goes on, so the same command may be given until all is done. Then the figure is drawn.
+Each figure is a list of runs (see plan.py). A run is a few commands, one after another: training, then questions. What
+it measured becomes a line of JSON in `results`. A run whose line is there is left out, and a training that was stopped
+goes on, so the same command may be given until all is done. Then the figure is drawn.
 """
 
 import argparse
