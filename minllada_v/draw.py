@@ -223,9 +223,9 @@ def line_chart(
             centre, *ends = (place(point[0], y) for y in point[1:])
             if len(points) <= 40:
                 draw.ellipse([*np.subtract(centre, 4 * fine), *np.add(centre, 4 * fine)], colour)
-            draw.line(ends, colour, fine)
+            draw.line(ends, colour, 2 * fine)
             for end in ends:
-                draw.line([*np.subtract(end, (6 * fine, 0)), *np.add(end, (6 * fine, 0))], colour, fine)
+                draw.line([*np.subtract(end, (6 * fine, 0)), *np.add(end, (6 * fine, 0))], colour, 2 * fine)
         draw.line((fine * x, fine * (top - 14), fine * (x + 22), fine * (top - 14)), colour, 4 * fine)
         text(x + 28, top - 14, name, "lm")
         x += 52 + font().getlength(name)

@@ -158,7 +158,7 @@ def test_an_error_bar_reaches_from_its_low_end_to_its_high_one(low, high):
     bar = np.nonzero(pixels(line_chart({"": [(0, (low + high) / 2, low, high)]}, y_range=(0, 10)), BLUE)[60:])[0]
     for end, value in ((bar.max(), low), (bar.min(), high)):
         dot = np.nonzero(pixels(line_chart({"": [(0, value)]}, y_range=(0, 10)), BLUE)[60:])[0]
-        assert abs(end - (dot.min() + dot.max()) / 2) <= 1.5
+        assert abs(end - (dot.min() + dot.max()) / 2) <= 2
 
 
 def test_names_stand_on_the_axis_in_place_of_numbers():

@@ -1,6 +1,6 @@
 """What the models of the study learn from: fixed sets of drawn samples, in the LLaVA format.
 
-`python tutorials/study/lessons.py --lesson questions --seed 1 --counts 400 6400 --out DIR` writes 6400 samples and, for
+`python tutorials/study/lessons.py --lesson questions --seed 1 --counts 320 5120 --out DIR` writes 5120 samples and, for
 each count, a file that names so many of them: a smaller set is the beginning of a larger one. What the models are
 tested on is drawn in the same way, from the test split.
 """

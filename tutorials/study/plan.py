@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 FIGURES = ("data", "attention", "steps", "stages")
 
-UPDATES = 400  # of a run, each on BATCH examples; all times grow with it
+UPDATES = 320  # of a run, each on BATCH examples; all times grow with it
 BATCH = 16
 RATE = "1.2e-3"
-SIZES = (400, 1000, 2500, 6400)  # samples; BATCH * UPDATES is an epoch of the largest
-LONGER = (200, 800)  # other numbers of updates, on the smallest set
+SIZES = (320, 800, 2000, 5120)  # samples; BATCH * UPDATES is an epoch of the largest
+LONGER = (160, 640)  # other numbers of updates, on the smallest set
 SEEDS = (1, 2, 3)
 VISION_UPDATES, READER_UPDATES = 600, 300  # of what all runs share
 CANVAS, TURN = 10, 3  # tokens of the longest answer: of "questions", and of "dialogues"
@@ -31,9 +31,10 @@ class Scale:
     longer: tuple[int, ...] = LONGER
     asked: int = ASKED
     random_seeds: tuple[int, ...] = SEEDS
+    stages: tuple[int, ...] = (UPDATES // 2, UPDATES)  # of the figure of that name
 
 
-FULL, QUICK = Scale(), Scale((1, 2), (SIZES[0], SIZES[-1]), (), 10, (1,))
+FULL, QUICK = Scale(), Scale((1, 2), (SIZES[0], SIZES[-1]), (), 10, (1,), (UPDATES,))
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def stages_runs(folder: str, scale: Scale) -> list[Run]:
     updates for alignment on captions, or all of them for tuning."""
     parts, runs = f"--language {folder}/reader/last --vision {folder}/vision/last", []
     for seed in scale.seeds:
-        for updates in (UPDATES // 2, UPDATES):
+        for updates in scale.stages:
             for first in (0, updates // 4):
                 name = f"stages-{'align' if first else 'tune'}-{updates}-{seed}"
                 commands = [train(folder, f"{name}-first", parts, f"captions-{seed}/{SIZES[-1]}.json", first, seed,
