@@ -76,7 +76,10 @@ def preparations(figure: str, folder: str, scale: Scale) -> list[tuple[str, str]
     if figure == "data":
         return [vision, *(drawn("questions", seed, SIZES) for seed in scale.seeds)]
     if figure == "attention":
-        return [vision, *(drawn("dialogues", seed, most) for seed in scale.seeds)]
+        talker = train(folder, "talker", f"--from {folder}/vision/last", f"questions-0/{most[0]}.json", UPDATES, 0,
+                       f" --canvas {CANVAS}")
+        return [vision, drawn("questions", 0, most), (f"{folder}/talker/last", talker),
+                *(drawn("dialogues", seed, most) for seed in scale.seeds)]
     if figure == "stages":
         reader = train(folder, "reader", f"--from {folder}/vision/last", f"reading-0/{most[0]}.json", READER_UPDATES, 0,
                        f" --canvas {CANVAS}")
@@ -104,13 +107,14 @@ def data_runs(folder: str, scale: Scale) -> list[Run]:
 
 def attention_runs(folder: str, scale: Scale) -> list[Run]:
     """Bidirectional against dialogue-causal attention on dialogues of two turns, both of which are targets in one
-    sequence. A model is asked in the way in which it was trained."""
+    sequence. A model is asked in the way in which it was trained. All start from one that can answer single questions,
+    where there is but one turn and both kinds of attention are the same."""
     runs = []
     for seed in scale.seeds:
         for attention, option in ATTENTION.items():
             name = f"attention-{attention}-{UPDATES}-{seed}"
             runs.append(Run(name, seed, {"attention": attention}, (
-                train(folder, name, f"--from {folder}/vision/last", f"dialogues-{seed}/{SIZES[-1]}.json", UPDATES, seed,
+                train(folder, name, f"--from {folder}/talker/last", f"dialogues-{seed}/{SIZES[-1]}.json", UPDATES, seed,
                       option),
                 ask(folder, name, "dialogues", TURN, option))))
     return runs
