@@ -128,6 +128,7 @@ def test_answers_fit_on_the_canvas_and_pictures_are_as_the_lesson_says(lesson):
         for message in sample.conversation[1::2]:
             assert len(tokenizer.encode(message["value"])) + 1 <= room
         assert not any("where" in message["value"] for message in sample.conversation)
+        assert lesson != "dialogues" or sample.conversation[0]["value"].startswith("<image>wh")
         if lesson == "reading":
             words = sample.conversation[0]["value"].split("\n")
             assert not sample.pictures and "<image>" not in words[0] and len(words) == 2
