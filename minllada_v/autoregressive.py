@@ -61,12 +61,13 @@ def attend_causally(q: Tensor, k: Tensor, v: Tensor, kept: Kept | None, layer: i
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=grouped)
 
 
-def next_token_loss(model: LLaDAV, batch: Batch) -> Tensor:
+def next_token_loss(model: LLaDAV, batch: Batch, weights: Tensor | None = None) -> Tensor:
     """Σ −log p(label | all before it) / n over the n targets of each sequence, (batch,) in nats per target.
 
     Targets are those of diffusion, padding included, but for the very first token, which nothing comes before. Unlike
     the masked loss this is no bound: the sum is −log p(targets) itself. What a batch is filled up with lies behind
-    everything and is seen by nothing. Raises `InputError` if a sequence has no target.
+    everything and is seen by nothing. `weights` (batch, length), as for `masked_loss`, say how much each target
+    counts; None: all the same. Raises `InputError` if a sequence has no target.
     """
     labels = batch.labels[:, 1:]
     targets = labels != IGNORED
@@ -77,6 +78,8 @@ def next_token_loss(model: LLaDAV, batch: Batch) -> Tensor:
     logits = model.language_model.lm_head(hidden_states[:, :-1][targets])  # (places, vocabulary)
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     nats = F.cross_entropy(logits, labels[targets], reduction="none")
+    if weights is not None:
+        nats = nats * weights[:, 1:][targets]
     return torch.zeros_like(targets, dtype=nats.dtype).masked_scatter(targets, nats).sum(dim=1) / count
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from .errors import InputError, kind_of
 from .image import Source
 from .questions import ABILITIES
-from .world import draw_sample
+from .world import Sample, draw_sample
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,17 @@ def world_questions(count: int) -> list[Question]:
     questions = []
     for ability in ABILITIES:
         for seed in range(count):
-            sample = draw_sample(ability, seed, "test")
-            said = [message["value"] for message in sample.conversation]
-            turns = tuple((asked, (answered,)) for asked, answered in zip(said[::2], said[1::2]))
-            pictures = tuple(sample.pictures)
-            shown = {"video": pictures} if sample.video else {"images": pictures}
-            questions.append(Question(f"{ability} {seed}", ability, turns, **shown))
+            questions.append(sample_question(f"{ability} {seed}", draw_sample(ability, seed, "test")))
     return questions
+
+
+def sample_question(name: str, sample: Sample) -> Question:
+    """What a sample of the small world asks, in all its turns."""
+    said = [message["value"] for message in sample.conversation]
+    turns = tuple((asked, (answered,)) for asked, answered in zip(said[::2], said[1::2]))
+    pictures = tuple(sample.pictures)
+    shown = {"video": pictures} if sample.video else {"images": pictures}
+    return Question(name, sample.ability, turns, **shown)
 
 
 def read_questions(path: Path, image_folder: Path | None = None) -> list[Question]:

@@ -6,6 +6,7 @@ place of one picture (or one video); its id is -200 until the features take that
 """
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 from .errors import InputError
 from .tokenizer import Tokenizer
@@ -113,7 +114,15 @@ def canvas_example(
     if len(ids) > canvas:
         raise InputError(f"the answer is {len(ids)} tokens long, and the canvas only {canvas}")
     ids += [tokenizer.token_id(EOS)] * (canvas - len(ids))
-    return prompt + ids, [IGNORED] * len(prompt) + ids, [0] * (len(prompt) + canvas)
+    return prompt + ids, [IGNORED] * len(prompt) + ids, turns(tokenizer, prompt + ids)
+
+
+def turns(tokenizer: Tokenizer, ids: Sequence[int]) -> list[int]:
+    """The turn in which each token of a chat stands, where user and assistant take turns: 0 from the system message to
+    the first answer, and one more with each question. As the turn ids of `training_example`."""
+    header = tokenizer.token_id(START_HEADER)
+    headers = accumulate(index == header for index in ids)  # 1 in the system message, 2 in the first question
+    return [max(0, count - 2) // 2 for count in headers]
 
 
 def _header(tokenizer: Tokenizer, role: str) -> list[int]:

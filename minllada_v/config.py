@@ -47,6 +47,7 @@ class Config:
     newline_position: str = "grid"  # where a video's features get their newline embeddings
     system: str | None = None  # the system text that the model was trained with; None is the released one
     gen_length: int = 128  # [MASK] tokens that an answer starts from where nothing else is asked for
+    autoregressive: bool = False  # trained to write from left to right (see autoregressive.py)
 
 
 MOST_LAYERS, MOST_TILES = 1000, 100  # more is a slip of the pen
@@ -79,8 +80,9 @@ def read_config(path: str | Path) -> Config:
     """Read and check the file `config.json`. Raises `InputError` naming the key that is missing or nonsensical.
 
     A config without any vision key (`mm_…`, `vision_config`) is a text-only LLaDA's, and LLaDA-8B's own key names
-    are understood. Unknown keys are ignored. Two keys are our own, for models that were trained in another way than
-    the released one: `system`, their system text, and `gen_length`, how long a canvas their answers start from.
+    are understood. Unknown keys are ignored. Three keys are our own, for models that were trained in another way than
+    the released one: `system`, their system text, `gen_length`, how long a canvas their answers start from, and
+    `autoregressive`, true for a twin that was trained to predict the next token.
     """
     return check_config(read_json(Path(path)), str(path))
 
@@ -138,6 +140,12 @@ class _Checked:
             self.fail(f"{key} must be a text, not {value!r}")
         return value
 
+    def flag(self, key: str) -> bool:
+        value = self.get(key, False)
+        if type(value) is not bool:
+            self.fail(f"{key} must be true or false, not {value!r}")
+        return value
+
 
 def _language_sizes(checked: _Checked) -> dict:
     width, heads = checked.integer("hidden_size"), checked.integer("num_attention_heads")
@@ -160,6 +168,7 @@ def _language_sizes(checked: _Checked) -> dict:
         ),
         "system": checked.text("system"),
         "gen_length": checked.integer("gen_length", Config.gen_length),
+        "autoregressive": checked.flag("autoregressive"),
     }
 
 

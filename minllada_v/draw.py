@@ -178,18 +178,20 @@ def ticks(low: float, high: float, most: int = 6) -> list[float]:
 
 
 def line_chart(
-    series: Mapping[str, Sequence[tuple[float, float]]], x_label: str = "", y_label: str = "",
+    series: Mapping[str, Sequence[tuple[float, ...]]], x_label: str = "", y_label: str = "",
     y_range: tuple[float, float] | None = None, colours: Sequence[str] = COLOURS, size: tuple[int, int] = (WIDTH, 400),
+    x_names: Sequence[str] = (),
 ) -> Image.Image:
-    """A line through the points (x, y) of each series, with a legend of their names. Up to 40 points get dots too.
+    """A line through the points (x, y) of each series, with a legend of their names. Up to 40 points get dots too, and
+    a point (x, y, low, high) gets an error bar. With `x_names` the axis has names at 0, 1, 2, … in place of numbers.
 
     Points that are not finite are left out; what lies outside `y_range` is drawn at its edge.
     """
-    series = {name: [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]
-              for name, points in series.items()}
-    xs = [x for points in series.values() for x, _ in points] or [0.0]
-    ys = y_range or [y for points in series.values() for _, y in points] or [0.0]
+    series = {name: [point for point in points if all(map(math.isfinite, point))] for name, points in series.items()}
+    xs = [x for points in series.values() for x, *_ in points] or [0.0]
+    ys = y_range or [y for points in series.values() for _, *values in points for y in values] or [0.0]
     (x0, x1), (y0, y1) = (_widened(min(values), max(values)) for values in (xs, ys))
+    x0, x1 = (-0.5, len(x_names) - 0.5) if x_names else (x0, x1)
     marks = ticks(y0, y1)
     left = label_width([f"{mark:.6g}" for mark in marks]) + 8
     top, right, bottom = 2 * (SIZE + 10), size[0] - 24, size[1] - 2 * (SIZE + 8)
@@ -207,18 +209,23 @@ def line_chart(
     for mark in marks:
         draw.line([place(x0, mark), place(x1, mark)], LINE, fine)
         text(left - 8, place(x0, mark)[1] / fine, f"{mark:.6g}", "rm")
-    for mark in ticks(x0, x1, 8):
+    for mark, name in enumerate(x_names) if x_names else [(mark, f"{mark:.6g}") for mark in ticks(x0, x1, 8)]:
         x, y = place(mark, y0)
         draw.line((x, y, x, y + 5 * fine), INK, fine)
-        text(x / fine, bottom + 9, f"{mark:.6g}", "mt")
+        text(x / fine, bottom + 9, name, "mt")
     draw.line([place(x0, y0), place(x1, y0)], INK, fine)
     text(right, size[1] - 6, x_label, "rd")
     text(8, 6, y_label, "lt")
     x = left
     for (name, points), colour in zip(series.items(), [*colours, *COLOURS] * len(series)):
-        draw.line([place(*point) for point in points], colour, 2 * fine, joint="curve")
-        for centre in map(place, *zip(*points)) if 0 < len(points) <= 40 else ():
-            draw.ellipse([*np.subtract(centre, 4 * fine), *np.add(centre, 4 * fine)], colour)
+        draw.line([place(*point[:2]) for point in points], colour, 2 * fine, joint="curve")
+        for point in points:
+            centre, *ends = (place(point[0], y) for y in point[1:])
+            if len(points) <= 40:
+                draw.ellipse([*np.subtract(centre, 4 * fine), *np.add(centre, 4 * fine)], colour)
+            draw.line(ends, colour, 2 * fine)
+            for end in ends:
+                draw.line([*np.subtract(end, (6 * fine, 0)), *np.add(end, (6 * fine, 0))], colour, 2 * fine)
         draw.line((fine * x, fine * (top - 14), fine * (x + 22), fine * (top - 14)), colour, 4 * fine)
         text(x + 28, top - 14, name, "lm")
         x += 52 + font().getlength(name)

@@ -18,6 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
 from .answer import answer_text, denoise_answer, look, read_question
+from .autoregressive import decode, next_token_loss
 from .batch import denoiser, pad, splice_batch
 from .chat import EOS, IGNORED, IMAGE_ID, MASK
 from .errors import InputError
@@ -39,10 +40,11 @@ class Learner(nn.Module):
     weights, gradients and the residual stream stay float32."""
 
     def __init__(
-        self, model: LLaDAV, tokenizer: Tokenizer, bfloat16: bool = False, stage: str = "tune", canvas: bool = False
+        self, model: LLaDAV, tokenizer: Tokenizer, bfloat16: bool = False, stage: str = "tune", canvas: bool = False,
+        dialogue_causal: bool = False,
     ):
         super().__init__()
-        self.canvas = canvas
+        self.canvas, self.dialogue_causal = canvas, dialogue_causal
         self.spellings = spellings(tokenizer) if stage == "vision" else None
         self.model, self.tokenizer, self.bfloat16 = model, tokenizer, bfloat16
         self.mask_id, self.padding_id = tokenizer.token_id(MASK), tokenizer.token_id(EOS)
@@ -53,8 +55,9 @@ class Learner(nn.Module):
     def forward(self, examples: Sequence[Example], times: Tensor, seeds: Sequence[int]) -> Tensor:
         """The loss of each example (examples,) float32, padded to the longest of them.
 
-        `times` (examples,) in [0, 1); `seeds` say which places are masked. Without examples the loss is 0, and still
-        everything has run once: other processes wait for this one in every layer.
+        `times` (examples,) in [0, 1); `seeds` say which places are masked. An autoregressive model needs neither.
+        Without examples the loss is 0, and still everything has run once: other processes wait for this one in every
+        layer.
         """
         if self.spellings:
             return self.patch_loss(examples)
@@ -62,15 +65,19 @@ class Learner(nn.Module):
             nothing = Example([self.padding_id], [self.padding_id], [0], [])
             return 0 * Learner.forward(self, [nothing], torch.zeros(1), [0])
         device = self.model.device
-        input_ids, labels, _ = pad([(it.input_ids, it.labels, it.turn_ids) for it in examples], self.padding_id)
+        input_ids, labels, turn_ids = pad([(it.input_ids, it.labels, it.turn_ids) for it in examples], self.padding_id)
+        turn_ids = turn_ids.to(device) if self.dialogue_causal else None
         with self.autocast():
             features, unused = self.features(examples)
-            batch = splice_batch(input_ids.to(device), labels.to(device), features)
+            batch = splice_batch(input_ids.to(device), labels.to(device), features, turn_ids)
+            weights = self.weights(batch.labels)
+            if self.model.config.autoregressive:
+                return next_token_loss(self.model, batch, weights) + unused
             uniform = torch.cat([draw_uniform(row[None], torch.Generator().manual_seed(seed))
                                  for row, seed in zip(batch.labels, seeds, strict=True)])
             masks = mask_by_time(batch.labels, times.to(device), uniform)
             return masked_loss(denoiser(self.model, batch), batch.ids, batch.labels, self.mask_id, masks,
-                               self.weights(batch.labels)) + unused
+                               weights) + unused
 
     def weights(self, labels: Tensor) -> Tensor | None:
         """How much each place of `labels` (batch, length) counts. On a canvas padding counts less than the answer:
@@ -120,6 +127,9 @@ class Learner(nn.Module):
                 ids = ids[splice(ids, [len(rows) for rows in features])]
             else:
                 ids = read_question(self.tokenizer, record.conversation[0]["value"], features, system=system)
+            if self.model.config.autoregressive:
+                tokens = decode(self.model, self.tokenizer, ids, features, length)
+                return self.tokenizer.decode(tokens, skip_special_tokens=True).strip()
             *_, last = denoise_answer(self.model, self.tokenizer, ids, features, SamplerConfig(length))
         return answer_text(self.tokenizer, last)
 

@@ -11,7 +11,7 @@ from .batch import Batch, denoiser
 from .chat import END_OF_TURN, IGNORED, MASK
 from .errors import InputError
 from .loss import BatchDenoiser, likelihood_bound
-from .model import LLaDAV
+from .model import LLaDAV, check_diffusion
 from .tokenizer import Tokenizer
 
 DRAWS = 128  # as LLaDA (arXiv 2502.09992) takes
@@ -34,6 +34,7 @@ def answer_bounds(
     that chance does not favour any. An answer of n tokens has only 2ⁿ − 1 masks, and each is looked at once. Raises
     `InputError` as `answer.answer` does.
     """
+    check_diffusion(model)
     ids = read_question(tokenizer, prompt, features, system=system)
     bounds = []
     for text in answers:

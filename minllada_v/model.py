@@ -66,6 +66,13 @@ class LLaDAV(nn.Module):
         return self.language_model.lm_head(hidden_states[0])
 
 
+def check_diffusion(model: LLaDAV):
+    """Raises `InputError` if the model was trained to write from left to right: it cannot fill in masks."""
+    if model.config.autoregressive:
+        raise InputError("this model was trained with --autoregressive: it writes from left to right and cannot fill "
+                         "in masks; ask it with answer_left_to_right of autoregressive.py")
+
+
 def splice(input_ids: Tensor, lengths: Sequence[int]) -> Tensor:
     """For each position of the spliced sequence, the position of `input_ids` (length,) that it comes from.
 

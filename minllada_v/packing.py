@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .chat import IMAGE_ID
 from .language import Part
-from .model import LLaDAV
+from .model import LLaDAV, check_diffusion
 from .sampler import Denoiser, View
 
 
@@ -19,7 +19,9 @@ def packed_denoiser(model: LLaDAV, features: Sequence[Sequence[Tensor]]) -> Deno
     """The model as the function that the sampler asks. `features` are each row's pictures, (length, width) each.
 
     Prompts hold -200 where a row of `features` belongs. The keys and values that a view wants kept go into its `kept`.
+    Raises `InputError` for an autoregressive model.
     """
+    check_diffusion(model)
     nothing = torch.empty(0, model.config.hidden_size, device=model.device)
     pictures = [torch.cat(list(shown) or [nothing]).to(model.device) for shown in features]
 

@@ -10,6 +10,7 @@ import math
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 import torch.distributed as dist
@@ -58,25 +59,37 @@ def begin(arguments: argparse.Namespace, device: torch.device) -> Run:
     goes_on = last.exists()
     progress = load_progress(last, settings) if goes_on else Progress()
     start = from_checkpoint(last) if goes_on else first_weights(arguments)
+    start.model.config = replace(start.model.config, autoregressive=bool(arguments.autoregressive))
 
     choose_trainable(start.model, arguments.stage, arguments.vision_learning_rate > 0)
     if arguments.checkpointing:
         save_memory(start.model)
     bfloat16 = arguments.dtype == "bfloat16" or arguments.dtype == "auto" and device.type == "cuda"
-    learner = Learner(start.model, start.tokenizer, bfloat16, arguments.stage, arguments.canvas is not None)
+    learner = Learner(start.model, start.tokenizer, bfloat16, arguments.stage, arguments.canvas is not None,
+                      arguments.attention is not None)
     module = distribute(learner, device, arguments.shard)
     optimizer = make_optimizer(learner, arguments.learning_rate, arguments.vision_learning_rate)
     if goes_on:
         load_optimizer(last, learner.model, optimizer)
     if rank == 0:
         log.cut(progress.step)
-    system = start.model.config.system
-    if arguments.system is not None:  # what is saved remembers it, and so is asked in the same way
-        system = arguments.system
-        start.files["config.json"] = as_json(json.loads(start.files["config.json"]) | {"system": system})
+    system = start.model.config.system if arguments.system is None else arguments.system
+    remember(start, arguments)
     examples = Examples(data, start.tokenizer, start.model.config, arguments.stage, system, arguments.canvas)
     return Run(arguments, settings, steps, learner, module, optimizer, examples, start.files, progress, log, rank,
                processes)
+
+
+def remember(start: Start, arguments: argparse.Namespace):
+    """Let the saved `config.json` say in which way the model will have to be asked."""
+    values = json.loads(start.files["config.json"])
+    asked = {name: value for name, value in values.items() if name != "autoregressive"}
+    if arguments.system is not None:
+        asked["system"] = arguments.system
+    if arguments.autoregressive:
+        asked["autoregressive"] = True
+    if asked != values:
+        start.files["config.json"] = as_json(asked)
 
 
 def first_weights(arguments: argparse.Namespace) -> Start:

@@ -63,6 +63,8 @@ def parse_stage(argv: Sequence[str]) -> argparse.Namespace:
            help="tune (default): everything; align: projector only, on captions; vision: words of patches")
     option("--system", metavar="TEXT", help="system text in place of the model's own")
     option("--canvas", metavar="N", type=_above_zero, help="only last answers count, each on a canvas of N tokens")
+    option("--autoregressive", action="store_true", default=None, help="the twin: learn to predict the next token")
+    option("--attention", choices=("dialogue-causal",), help="hide later turns from earlier ones (all see all)")
     option("--steps", metavar="N", type=_above_zero, help="optimizer steps (one epoch of --data)")
     option("--batch-size", metavar="N", type=_above_zero, default=8, help="examples at once, in each process (8)")
     option("--accumulate", metavar="N", type=_above_zero, default=1, help="batches whose gradients make a step (1)")
@@ -92,6 +94,10 @@ def parse_stage(argv: Sequence[str]) -> argparse.Namespace:
         parser.error("--stage vision needs to know what each patch shows: give --world")
     if arguments.canvas and arguments.stage != "tune":
         parser.error("--canvas is for --stage tune")
+    if arguments.attention and (arguments.autoregressive or arguments.stage != "tune"):
+        parser.error("--attention is for conversations: for --stage tune, and not beside --autoregressive")
+    if arguments.autoregressive and arguments.stage == "vision":
+        parser.error("--stage vision has no text, so nothing to predict: leave out --autoregressive")
     for name in ("seed", "workers", "held_out"):
         if (getattr(arguments, name) or 0) < 0:
             parser.error(f"--{name.replace('_', '-')} must be 0 or more")
@@ -106,7 +112,7 @@ def parse_stage(argv: Sequence[str]) -> argparse.Namespace:
 def settings_of(arguments: argparse.Namespace) -> dict:
     """The options that the numbers of a run depend on, as JSON can hold them. The others may change when it goes on."""
     names = ("data", "image_folder", "world", "start", "language", "vision", "config", "stage", "system", "canvas",
-             "batch_size", "learning_rate", "vision_learning_rate", "clip", "seed", "held_out", "dtype")
+             "autoregressive", "attention", "batch_size", "learning_rate", "vision_learning_rate", "clip", "seed", "held_out", "dtype")
     values = {name.replace("_", "-"): getattr(arguments, name) for name in names}
     return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
 

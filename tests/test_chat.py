@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minllada_v import InputError
-from minllada_v.chat import END_OF_TURN, EOS, IGNORED, IMAGE_ID, canvas_example, chat_prompt, training_example
+from minllada_v.chat import END_OF_TURN, EOS, IGNORED, IMAGE_ID, canvas_example, chat_prompt, training_example, turns
 
 QUESTION = "Describe the image in detail."
 SPECIAL = list(CASES["special_ids"])
@@ -130,6 +130,16 @@ def test_labels_are_ids_or_ignored(turns):
     assert turn_ids == sorted(turn_ids) and set(turn_ids) == set(range(len(turns)))
 
 
+@settings(deadline=None)
+@given(st.lists(st.tuples(hostile_text, hostile_text), min_size=1, max_size=4))
+def test_the_turns_of_a_chat_are_told_by_its_headers_alone(exchange):
+    """Oracle: the turn ids that `training_example` counts while it puts the same conversation together."""
+    tokenizer = golden_model()[1]
+    conversation = [{"from": who, "value": text} for turn in exchange for who, text in zip(("human", "gpt"), turn)]
+    input_ids, _, turn_ids = training_example(tokenizer, conversation)
+    assert turns(tokenizer, input_ids) == turn_ids
+
+
 @pytest.mark.parametrize("message", [{"from": "robot", "value": "x"}, {"from": "gpt"}, {"value": "x"}])
 def test_a_broken_message_is_named(message):
     with pytest.raises(InputError, match="a message must be"):
@@ -148,6 +158,7 @@ def test_on_a_canvas_only_the_last_answer_is_asked_for_just_as_in_use(turns, spa
     room = len(answer) + spare
     ids, labels, turn_ids = canvas_example(tokenizer, conversation, 0, room, "Be brief.")
     assert ids == prompt + answer + [tokenizer.token_id(EOS)] * spare
-    assert labels == [IGNORED] * len(prompt) + ids[len(prompt):] and len(turn_ids) == len(ids)
+    assert labels == [IGNORED] * len(prompt) + ids[len(prompt):]
+    assert turn_ids[-room:] == [len(turns) - 1] * room and set(turn_ids) == set(range(len(turns)))
     with pytest.raises(InputError, match=f"{len(answer)} tokens long, and the canvas only {len(answer) - 1}"):
         canvas_example(tokenizer, conversation, 0, len(answer) - 1)

@@ -151,6 +151,27 @@ def test_a_line_goes_where_its_points_are():
     assert not ImageChops.difference(beyond, edge).getbbox()
 
 
+@settings(deadline=None, max_examples=8)
+@given(st.floats(1, 4), st.floats(6, 9))
+def test_an_error_bar_reaches_from_its_low_end_to_its_high_one(low, high):
+    """To where the same chart has dots of these values."""
+    bar = np.nonzero(pixels(line_chart({"": [(0, (low + high) / 2, low, high)]}, y_range=(0, 10)), BLUE)[60:])[0]
+    for end, value in ((bar.max(), low), (bar.min(), high)):
+        dot = np.nonzero(pixels(line_chart({"": [(0, value)]}, y_range=(0, 10)), BLUE)[60:])[0]
+        assert abs(end - (dot.min() + dot.max()) / 2) <= 2
+
+
+def test_names_stand_on_the_axis_in_place_of_numbers():
+    """Below the points at 0, 1, 2 and nowhere else; all other lines are as they were."""
+    points = {"": [(0, 1), (1, 3), (2, 2)]}
+    named, other = (line_chart(points, x_names=names) for names in (("few", "some", "many"), ("few", "none", "many")))
+    left, top, right, bottom = ImageChops.difference(named, other).getbbox()
+    centres = [np.nonzero(pixels(line_chart({"": [(x, 1)]}, x_names=("a", "b", "c")), BLUE)[60:])[1].mean()
+               for x in range(3)]
+    assert top > 340 and abs((left + right) / 2 - centres[1]) < 30
+    assert np.diff(centres).std() < 1 and centres == sorted(centres)
+
+
 def test_an_animation_loops_and_holds_its_last_picture(tmp_path):
     frames = [stack([Image.new("RGB", (60, 20), colour)] * 2) for colour in COLOURS[:3]]
     save_animation(frames, tmp_path / "a.gif", seconds=0.2, hold=1.5)

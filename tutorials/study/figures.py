@@ -1,0 +1,160 @@
+"""From the results of the study to its tables and figures: the lines of JSON that run.py wrote, and nothing else.
+
+A number stands for several seeds: their mean, with the lowest and the highest of them. Two ways are compared seed by
+seed, since runs of one seed share samples and order.
+"""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import mean, stdev
+
+from PIL import Image
+
+from minllada_v.draw import line_chart, stack
+
+RESULTS = Path(__file__).parent / "results"
+T95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571}  # by seeds: what 97.5 % of Student's t lie below
+NOTHING = "no results yet: python tutorials/study/run.py {}"
+
+Place = tuple[str, float]  # a row of the table, and where it stands on the axis
+Table = dict[str, dict[Place, dict[int, float]]]  # for each way and row the accuracy of each seed, in percent
+
+
+def read_results(figure: str, folder: Path = RESULTS) -> list[dict]:
+    """The results of a figure; of a run that was made again the last one counts."""
+    path = folder / f"{figure}.jsonl"
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []  # a kill may have cut the last
+    return list({entry["run"]: entry for entry in map(json.loads, lines)}.values())
+
+
+def add_result(figure: str, folder: Path, entry: dict):
+    """Write a line behind the others."""
+    path = folder / f"{figure}.jsonl"
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
+    unfinished = path.with_suffix(".unfinished")
+    unfinished.write_text("\n".join([*lines, json.dumps(entry)]) + "\n", encoding="utf-8")
+    unfinished.replace(path)
+
+
+def percent(entry: dict, name: str | None = None) -> float:
+    """Right answers of a run: of all questions, or of those of an ability or a turn."""
+    return entry["accuracy"] if name is None else 100 * entry["right"][name][0] / entry["right"][name][1]
+
+
+def sort_out(
+    entries: Sequence[dict], way: Callable[[dict], str], places: Callable[[dict], dict[Place, float]]
+) -> Table:
+    """Results by way, row and seed. `places` are the rows to which a run adds a number."""
+    found: Table = {}
+    for entry in entries:
+        for place, value in places(entry).items():
+            found.setdefault(way(entry), {}).setdefault(place, {})[entry["seed"]] = value
+    return found
+
+
+def by_samples(entries: Sequence[dict], ability: str | None = None) -> Table:
+    """Of the runs with the usual number of updates: that which most sizes have."""
+    usual = usual_updates(entries)
+    return sort_out([entry for entry in entries if entry["updates"] == usual], lambda entry: entry["method"],
+                    lambda entry: {(f"{entry['samples']} samples", entry["samples"]): percent(entry, ability)})
+
+
+def by_updates(entries: Sequence[dict], ability: str | None = None) -> Table:
+    """Of the runs on the smallest set."""
+    least = min((entry["samples"] for entry in entries), default=0)
+    return sort_out([entry for entry in entries if entry["samples"] == least], lambda entry: entry["method"],
+                    lambda entry: {(f"{entry['updates']} updates", entry["updates"]): percent(entry, ability)})
+
+
+def usual_updates(entries: Sequence[dict]) -> int | None:
+    """The number of updates with which the largest set was learned."""
+    return max(((entry["samples"], entry["updates"]) for entry in entries), default=(0, None))[1]
+
+
+def by_turn(entries: Sequence[dict]) -> Table:
+    """Of dialogues the first turn, the second one, and both; and questions that stand alone."""
+    return sort_out(entries, lambda entry: entry["attention"], lambda entry: {
+        ("first turn", 1): percent(entry, "turn 1"), ("second turn", 2): percent(entry, "turn 2"),
+        ("both turns", 3): percent(entry, "dialogue"), ("no dialogue", 4): alone(entry)})
+
+
+def alone(entry: dict) -> float:
+    """Right answers to questions that stand alone, in percent."""
+    right, asked = map(sum, zip(entry["right"]["colour"], entry["right"]["shape"]))
+    return 100 * right / asked
+
+
+def by_steps(entries: Sequence[dict]) -> Table:
+    """Steps are counted as the built-in model takes them: with none given, one a token."""
+    return sort_out(entries, lambda entry: entry["remasking"].replace("_", " "), lambda entry: {
+        (f"{entry['steps'] or 'all'} steps", entry["steps"] or entry["gen_length"]): percent(entry)})
+
+
+def by_stages(entries: Sequence[dict], ability: str | None = None) -> Table:
+    return sort_out(entries, lambda entry: "alignment first" if entry["aligned"] else "tuning alone",
+                    lambda entry: {(f"{entry['updates']} updates", entry["updates"]): percent(entry, ability)})
+
+
+def rows(found: Table) -> list[Place]:
+    """The rows of a table, in order."""
+    return sorted({place for numbers in found.values() for place in numbers}, key=lambda place: place[1])
+
+
+def text_table(found: Table) -> str:
+    """Mean, lowest and highest of each way; where there are two of them also the second less the first, seed by seed,
+    with the interval that holds the true difference in 95 of 100 such studies (Student's t)."""
+    names, lines = list(found), []
+    for place in rows(found):
+        numbers = [found[name].get(place, {}) for name in names]
+        lines.append([place[0], *map(of_seeds, numbers), difference(*numbers) if len(names) == 2 else ""])
+    lines.insert(0, ["right answers, %", *names, "difference" if any(line[-1] for line in lines) else ""])
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    return "\n".join("  ".join(cell.rjust(width) if number else cell.ljust(width) for number, (cell, width)
+                               in enumerate(zip(line, widths))).rstrip() for line in lines)
+
+
+def of_seeds(numbers: dict[int, float]) -> str:
+    """Mean, lowest and highest."""
+    values = list(numbers.values())
+    return f"{mean(values):.1f} ({min(values):.1f} to {max(values):.1f})" if len(values) > 1 else (
+        f"{values[0]:.1f}" if values else "")
+
+
+def difference(first: dict[int, float], second: dict[int, float]) -> str:
+    """The mean over the seeds that both have, with its interval; without, where there is one seed."""
+    gaps = [second[seed] - first[seed] for seed in first if seed in second]
+    if not gaps:
+        return ""
+    if len(gaps) not in T95:
+        return f"{mean(gaps):+.1f}"
+    room = T95[len(gaps)] * stdev(gaps) / math.sqrt(len(gaps))
+    return f"{mean(gaps):+.1f} ({mean(gaps) - room:+.1f} to {mean(gaps) + room:+.1f})"
+
+
+def table(figure: str, entries: Sequence[dict], ability: str | None = None) -> str:
+    """The table of a figure as text; `ability` counts its questions alone, where a figure has several abilities."""
+    if not entries:
+        return NOTHING.format(figure)
+    if figure == "data":
+        return f"{text_table(by_samples(entries, ability))}\n\n{text_table(by_updates(entries, ability))}"
+    return text_table(by_turn(entries) if figure == "attention" else by_steps(entries) if figure == "steps"
+                      else by_stages(entries, ability))
+
+
+def chart(figure: str, entries: Sequence[dict]) -> Image.Image:
+    """The figure: means as dots, and for each a bar from the lowest seed to the highest."""
+    tables = {"data": (by_samples, by_updates), "attention": (by_turn,), "steps": (by_steps,), "stages": (by_stages,)}
+    return stack([draw(tabulate(entries)) for tabulate in tables[figure]])
+
+
+def draw(found: Table) -> Image.Image:
+    """One chart, with the rows of the table evenly spaced along its axis."""
+    places, series = rows(found), {}
+    for number, (name, numbers) in enumerate(found.items()):
+        beside = 0.03 * (number - (len(found) - 1) / 2)  # so that bars do not hide each other
+        series[name] = [(row + beside, mean(of_seed), min(of_seed), max(of_seed)) for row, place in enumerate(places)
+                        if (of_seed := list(numbers.get(place, {}).values()))]
+    names = [name for name, _ in places] or ["no results yet"]
+    return line_chart(series, "", "right answers, %", (0, 100), size=(800, 340), x_names=names)
