@@ -1,7 +1,8 @@
 """Figures to stand beside ours, in percent: those of the LLaDA-V paper (arXiv 2505.16933, its tables of results on
 image benchmarks), for the diffusion model, its autoregressive twin LLaMA3-V, and Qwen2-VL.
 
-A figure is here only if it is certain. What is missing has not been looked up, which says nothing about the paper.
+These few were written down from memory, without the paper at hand: look one up before you quote it. What is missing
+has not been looked up either, which says nothing about the paper.
 """
 
 SOURCE = "arXiv 2505.16933"

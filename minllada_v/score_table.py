@@ -114,7 +114,8 @@ def format_table(name: str, benchmark: Benchmark, records: Sequence[dict]) -> st
                       for place, (cell, width) in enumerate(zip(line, widths))).rstrip() for line in lines]
     notes = [benchmark.remark]
     if models:
-        notes.append(f"Beside ours: {' and '.join(models)} in the paper ({SOURCE}), on its own export of the data.")
+        notes.append(f"Beside ours: {' and '.join(models)} in the paper ({SOURCE}), on its own export of the data; "
+                     "noted from memory, so look it up before you quote it.")
     if alike:
         notes.append("An interval without width says that all answers scored alike, not that more of them would.")
     return "\n".join([*text, "", *filter(None, notes)]).rstrip()
