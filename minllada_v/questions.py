@@ -69,18 +69,19 @@ def count(rng: Generator, most: int, size: Size) -> Drawn:
 
 
 def yes_no(rng: Generator, most: int, size: Size) -> Drawn:
-    """Is there a red star? Where not, there is a red shape and a star, if there are two: seeing both is not enough."""
+    """Is there a red star? If so there is one only. If not there is a red shape and a star, where two are drawn: seeing
+    both is not enough."""
     asked = shape_asked, colour_asked = pick(rng, SHAPES), pick(rng, COLOURS)
     total = int(rng.integers(1, most + 1))
     answer = pick(rng, ("yes", "no"))
     if answer == "yes":
-        looks = [asked, *_random_looks(rng, total - 1)]
+        looks = [asked]
     else:
         red_other = (pick(rng, [name for name in SHAPES if name != shape_asked]), colour_asked)
         other_star = (shape_asked, pick(rng, [name for name in COLOURS if name != colour_asked]))
         looks = shuffled(rng, [red_other, other_star])[:total]
-        while len(looks) < total:
-            looks += [look for look in _random_looks(rng, 1) if look != asked]
+    while len(looks) < total:
+        looks += [look for look in _random_looks(rng, 1) if look != asked]
     scene = place(rng, looks, size)
     found = [thing for thing in scene if (thing.name, thing.colour) == asked]
     name = f"{colour_asked} {shape_asked}"
