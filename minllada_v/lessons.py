@@ -31,15 +31,15 @@ LESSONS = {
     "patches": Lesson(often(describe=4, number=8, bars=1, motion=1, difference=1)),
     "first-lesson": Lesson(("colour", "shape"), max_shapes=2, sizes=SIZES[:1]),
     # Each ability alone, small: what stays at chance for 100,000 examples of a mixture is learned here from 20,000.
-    **{ability: Lesson((ability,), max_shapes=4 if ability == "count" else 2, sizes=SIZES[:1]) for ability in ABILITIES},
+    **{ability: Lesson((ability,), max_shapes=4 if ability in ("count", "describe") else 2, sizes=SIZES[:1]) for ability in ABILITIES},
 }
 
 # A preset is the command lines that it runs, one after another. {out} is the folder of the run.
 PRESETS = {
     "first-lesson": (
-        "--out {out}/vision --world first-lesson --config {config} --stage vision --steps 900 --batch-size 16 "
+        "--out {out}/vision --world first-lesson --config {config} --stage vision --steps 700 --batch-size 16 "
         "--learning-rate 1.2e-3 --vision-learning-rate 1.2e-3",
-        "--out {out}/tune --world first-lesson --from {out}/vision/last --steps 1500 --batch-size 16 --canvas 20 "
+        "--out {out}/tune --world first-lesson --from {out}/vision/last --steps 2200 --batch-size 16 --canvas 20 "
         "--learning-rate 1.2e-3 --vision-learning-rate 0",
     ),
 }

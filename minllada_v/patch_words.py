@@ -20,7 +20,7 @@ from torch import Tensor
 
 from .chat import EOS
 from .errors import InputError
-from .scenes import COLOURS, SHAPES, Scene, cell_grid
+from .scenes import CELLS, COLOURS, SHAPES, Scene
 from .tokenizer import Tokenizer
 
 NAMES = (*SHAPES, "bar", *"0123456789")
@@ -36,14 +36,14 @@ def patch_words(scenes: Sequence[Scene], size: tuple[int, int], tile: int, patch
 
     `scenes` belong to pictures of `size` (width, height). A single picture is seen as a whole, in a base tile, and in
     a grid of tiles; of several pictures each is one tile. What covers a patch most gives it its name and colour, and
-    the patch that holds the middle of a thing is its place. A shape's column and row are those of the cell in which
-    its middle is seen (of the nearest one, where another tile shows it); in bars and digits they are the patch's own.
+    the patch that holds the middle of a thing is its place. A shape's column and row are those of its cell, as far as
+    the tile shows: a tile that is as wide as a cell cannot know its column. In bars and digits they are the patch's own.
     """
     width, height = size
-    # What is seen: the scene, from which left and top, at which scale, divided into how many columns and rows of cells.
-    views = [(scene, 0, 0, tile / width, tile / height, cell_grid(size)) for scene in scenes]
+    # What is seen: the scene, from which left and top, at which scale, and how many columns and rows of cells.
+    views = [(scene, 0, 0, tile / width, tile / height, (CELLS, CELLS)) for scene in scenes]
     if len(scenes) == 1:
-        views += [(scenes[0], x, y, 1, 1, cell_grid((tile, tile)))
+        views += [(scenes[0], x, y, 1, 1, (CELLS * tile // width, CELLS * tile // height))
                   for y in range(0, height, tile) for x in range(0, width, tile)]
     side = tile // patch
     words = np.zeros((len(views), side, side, len(CHOICES)), np.int64)
@@ -66,7 +66,7 @@ def patch_words(scenes: Sequence[Scene], size: tuple[int, int], tile: int, patch
                 words_of_tile[row, column, 2] = 1
             if thing.name in SHAPES:
                 for question, middle, count in ((3, (left + right) / 2, cells[0]), (4, (top + bottom) / 2, cells[1])):
-                    words_of_tile[seen, question] = min(max(int(middle * count / tile), 0), count - 1) + 1
+                    words_of_tile[seen, question] = int(middle * count / tile) + 1 if count > 1 else 0
             else:
                 words_of_tile[seen, 3] = own_column[seen]
                 if thing.name == "bar":  # digits are words of their own

@@ -6,18 +6,18 @@ draws two, whatever the most is.
 
 The language is made for a model that writes all words of an answer at once: no word depends on its neighbour, as
 "a" or "an" would, and each word is one token of a small tokenizer. An answer shows its work: before it counts or
-compares, it says what it is about and on which squares that stands, a1 to c3 as on a chess board that is numbered from
-the top. A diffusion model writes these easy words first, and reads the hard one off them.
+compares, it says what it sees, and where that matters on which square: a1 to b2, as on a chess board that is numbered
+from the top. A diffusion model writes these easy words first, and reads the hard one off them. What lists the squares
+names the empty ones too, so that each word has its own place in the answer.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from numpy.random import Generator
 
 from .scenes import (
-    COLOURS, SHAPES, Look, Scene, Thing, cell_grid, cell_of, glyph, pick, place, reading_order, shifted, shuffled,
-    square, to_cell,
+    CELLS, COLOURS, SHAPES, Look, Scene, Thing, cell_of, glyph, pick, place, reading_order, shifted, shuffled, square,
+    to_cell,
 )
 
 FRAMES = 8  # of a video
@@ -27,7 +27,7 @@ FRAMES = 8  # of a video
 WORDS = (
     *COLOURS, *SHAPES, *(f"{shape}s" for shape in SHAPES), "shape", "shapes", "colour", "place", "picture", "number",
     "bar", "yes", "no", "left", "right", "above", "below", "up", "down", "what", "which", "where", "how", "many", "way",
-    "is", "are", "does", "move", "differs", "describe", "tallest", "there", "this", "the", "a", "b", "c", "and", "it", "from",
+    "is", "are", "does", "move", "differs", "describe", "tallest", "there", "this", "the", "a", "b", "and", "it", "from",
 )
 
 Size = tuple[int, int]
@@ -49,7 +49,7 @@ def shape(rng: Generator, most: int, size: Size) -> Drawn:
 
 
 def count(rng: Generator, most: int, size: Size) -> Drawn:
-    """How many shapes, stars or red shapes are there?"""
+    """How many shapes, stars or red shapes are there? The answer names the shape (or colour) on each square."""
     kind = pick(rng, ("any", "shape", "colour"))
     hits = int(rng.integers(kind == "any", most + 1))  # drawn first, so that all answers are equally likely
     total = hits if kind == "any" else int(rng.integers(max(hits, 1), most + 1))
@@ -64,34 +64,27 @@ def count(rng: Generator, most: int, size: Size) -> Drawn:
         looks = _random_looks(rng, hits, colours=[wanted]) + _random_looks(rng, total - hits, colours=others)
         asked = f"{wanted} shapes"
     scene = place(rng, looks, size)
-    found = [thing for thing in scene if kind == "any" or wanted in (thing.name, thing.colour)]
-    return [scene], [(f"how many {asked} are there?", f"{_on_squares(asked, found, size)}: {hits}")]
+    seen = [thing and (thing.colour if kind == "colour" else thing.name) for thing in _cells(scene, size)]
+    return [scene], [(f"how many {asked} are there?", f"{', '.join(word or 'no' for word in seen)}: {hits}")]
 
 
 def yes_no(rng: Generator, most: int, size: Size) -> Drawn:
-    """Is there a red star? If so there is one only. If not there is a red shape and a star, where two are drawn: seeing
-    both is not enough."""
-    asked = shape_asked, colour_asked = pick(rng, SHAPES), pick(rng, COLOURS)
-    total = int(rng.integers(1, most + 1))
+    """Is there a red star? There is one star, red or not, and where more is drawn also something red: seeing both is
+    not enough. The answer says what the star looks like."""
+    asked, *others = shuffled(rng, SHAPES)
+    colour_asked, *colours = shuffled(rng, COLOURS)
     answer = pick(rng, ("yes", "no"))
-    if answer == "yes":
-        looks = [asked]
-    else:
-        red_other = (pick(rng, [name for name in SHAPES if name != shape_asked]), colour_asked)
-        other_star = (shape_asked, pick(rng, [name for name in COLOURS if name != colour_asked]))
-        looks = shuffled(rng, [red_other, other_star])[:total]
-    while len(looks) < total:
-        looks += [look for look in _random_looks(rng, 1) if look != asked]
-    scene = place(rng, looks, size)
-    found = [thing for thing in scene if (thing.name, thing.colour) == asked]
-    name = f"{colour_asked} {shape_asked}"
-    return [scene], [(f"is there a {name}?", f"{_on_squares(name, found, size)}: {answer}")]
+    extra = int(rng.integers(most))
+    looks = [(asked, colour_asked if answer == "yes" else pick(rng, colours))]
+    looks += _random_looks(rng, min(extra, 1), others, [colour_asked]) + _random_looks(rng, max(extra - 1, 0), others)
+    question = f"is there a {colour_asked} {asked}?"
+    return [place(rng, looks, size)], [(question, f"{looks[0][1]} {asked}: {answer}")]
 
 
 def where(rng: Generator, most: int, size: Size) -> Drawn:
     """On which side of the circle is the star? They are in one row or in one column."""
     star, circle, *others = shuffled(rng, SHAPES)
-    cells, side = _aligned(rng, size)
+    cells, side = _aligned(rng)
     looks = _random_looks(rng, 1, [star]) + _random_looks(rng, 1, [circle])
     looks += _random_looks(rng, rng.integers(max(most, 2) - 1), others)
     scene = place(rng, looks, size, cells)
@@ -127,9 +120,10 @@ def bars(rng: Generator, most: int, size: Size) -> Drawn:
 
 
 def describe(rng: Generator, most: int, size: Size) -> Drawn:
-    """Name everything in reading order: row by row, from left to right."""
+    """Say what stands on each square in reading order: row by row, from left to right."""
     scene = place(rng, _random_looks(rng, rng.integers(1, most + 1)), size)
-    return [scene], [("describe the picture.", ", ".join(_described(thing, size) for thing in scene))]
+    words = [f"{thing.colour} {thing.name}" if thing else "no shape" for thing in _cells(scene, size)]
+    return [scene], [("describe the picture.", ", ".join(words))]
 
 
 def dialogue(rng: Generator, most: int, size: Size) -> Drawn:
@@ -143,7 +137,7 @@ def dialogue(rng: Generator, most: int, size: Size) -> Drawn:
         turns = [(f"what colour is the {first}?", f"{tint} {first}"),
                  (f"and the {second}?", f"{second_tint} {second}")]
         return [place(rng, looks, size)], turns
-    cells, side = _aligned(rng, size)
+    cells, side = _aligned(rng)
     scene = place(rng, looks, size, cells[::-1])
     return [scene], [(f"what is the {tint} shape?", f"{tint} {first}"),
                      (f"from it, where is the {second}?", _side_answer(scene, second, first, side, size))]
@@ -159,8 +153,7 @@ def difference(rng: Generator, most: int, size: Size) -> Drawn:
     elif part == "shape":
         new = replace(old, name=pick(rng, [name for name in SHAPES if name != old.name]))
     else:
-        columns, rows = cell_grid(size)
-        free = set(range(columns * rows)) - {cell_of(thing, size) for thing in (old, *others)}
+        free = set(range(CELLS**2)) - {cell_of(thing, size) for thing in (old, *others)}
         new = to_cell(old, pick(rng, sorted(free)), size)
     answer = f"{_described(old, size)}, {_described(new, size)}"
     return [reading_order([thing, *others], size) for thing in (old, new)], [("what differs?", answer)]
@@ -171,9 +164,8 @@ def motion(rng: Generator, most: int, size: Size) -> Drawn:
     moving, *others = shuffled(rng, SHAPES)
     way = pick(rng, ("left", "right", "up", "down"))
     axis = int(way in ("up", "down"))
-    columns, rows = cell_grid(size)
-    start, *cells = shuffled(rng, range(columns * rows))
-    lane = (lambda cell: cell % columns) if axis else (lambda cell: cell // columns)
+    start, *cells = shuffled(rng, range(CELLS**2))
+    lane = (lambda cell: cell % CELLS) if axis else (lambda cell: cell // CELLS)
     beside = [cell for cell in cells if lane(cell) != lane(start)]
     looks = _random_looks(rng, 1, [moving]) + _random_looks(rng, rng.integers(min(most, 2)), others)
     scene = place(rng, looks, size, [start, *beside])
@@ -189,16 +181,18 @@ def motion(rng: Generator, most: int, size: Size) -> Drawn:
     return [reading_order([thing, *still], size) for thing in moved], [(f"which way does the {moving} move?", f"{moving}: {way}")]
 
 
+def _cells(scene: Scene, size: Size) -> list[Thing | None]:
+    """What stands in each of the cells."""
+    things = {cell_of(thing, size): thing for thing in scene}
+    return [things.get(cell) for cell in range(CELLS**2)]
+
+
 def _described(thing: Thing, size: Size) -> str:
-    return f"{thing.colour} {thing.name} {square(thing, size)}"
-
-
-def _on_squares(name: str, found: Sequence[Thing], size: Size) -> str:
-    return " ".join([name, *(square(thing, size) for thing in found)])
+    return f"{thing.colour} {thing.name} {square(cell_of(thing, size))}"
 
 
 def _side_answer(scene: Scene, asked: str, other: str, side: str, size: Size) -> str:
-    squares = {thing.name: square(thing, size) for thing in scene}
+    squares = {thing.name: square(cell_of(thing, size)) for thing in scene}
     return f"{asked} {squares[asked]}, {other} {squares[other]}: {side}"
 
 
@@ -206,16 +200,11 @@ def _random_looks(rng: Generator, total: int, shapes=SHAPES, colours=COLOURS) ->
     return [(pick(rng, shapes), pick(rng, colours)) for _ in range(total)]
 
 
-def _aligned(rng: Generator, size: Size) -> tuple[list[int], str]:
+def _aligned(rng: Generator) -> tuple[list[int], str]:
     """Two cells in one row or one column, and on which side of the second the first is."""
-    columns, rows = cell_grid(size)
     side = pick(rng, ("left", "right", "above", "below"))
-    if side in ("left", "right"):
-        row = rng.integers(rows)
-        cells = sorted(int(row * columns + column) for column in rng.permutation(columns)[:2])
-    else:
-        column = rng.integers(columns)
-        cells = sorted(int(row * columns + column) for row in rng.permutation(rows)[:2])
+    lane = int(rng.integers(CELLS))
+    cells = [CELLS * lane, CELLS * lane + 1] if side in ("left", "right") else [lane, CELLS + lane]
     return cells if side in ("left", "above") else cells[::-1], side
 
 

@@ -3,8 +3,8 @@
 A scene is a list of things in reading order. It holds all there is to know about its picture, so that questions are
 answered from it, and so is what each patch of the picture shows.
 
-Shapes stand in the cells of a coarse grid, a little off the middle. Hence they never touch, rows and columns are
-clear, and left of, above and reading order have one meaning.
+Shapes stand in the four squares that halving a picture twice makes, a little off the middle. Hence they never touch,
+rows and columns are clear, and left of, above and reading order have one meaning.
 """
 
 import math
@@ -27,7 +27,8 @@ RGB = {
 COLOURS = tuple(RGB)
 SHAPES = ("circle", "square", "triangle", "star")
 SIZES = ((48, 48), (96, 48), (48, 96), (96, 96))  # 1, 2, 2 and 4 tiles of 48 pixels
-SMALLEST = 14  # pixels a shape is wide at least; a smaller star looks like a blob
+CELLS = 2  # columns of cells in a picture, and rows
+SMALLEST, LARGEST = 14, 32  # pixels a shape is wide; a smaller star looks like a blob
 WOBBLE = 3  # pixels that a shape is off the middle of its cell at most
 
 Look = tuple[str, str]  # shape and colour
@@ -55,22 +56,15 @@ def shuffled(rng: np.random.Generator, options: Sequence) -> list:
     return [options[index] for index in rng.permutation(len(options))]
 
 
-def cell_grid(size: tuple[int, int]) -> tuple[int, int]:
-    """Columns and rows of cells in a picture of `size` (width, height), 24 to 32 pixels each."""
-    return max(2, size[0] // 32), max(2, size[1] // 32)
-
-
 def cell_of(thing: Thing, size: tuple[int, int]) -> int:
-    """The cell that the middle of a shape is in. Cells are numbered in reading order."""
-    columns, rows = cell_grid(size)
+    """The cell that the middle of a shape is in, in a picture of `size` (width, height): 0 to 3, in reading order."""
     left, top, right, bottom = thing.box
-    return (top + bottom) * rows // (2 * size[1]) * columns + (left + right) * columns // (2 * size[0])
+    return (top + bottom) * CELLS // (2 * size[1]) * CELLS + (left + right) * CELLS // (2 * size[0])
 
 
-def square(thing: Thing, size: tuple[int, int]) -> str:
-    """The name of the cell that the middle of a shape is in: column a, b, c from the left, row 1, 2, 3 from the top."""
-    row, column = divmod(cell_of(thing, size), cell_grid(size)[0])
-    return f"{'abc'[column]}{row + 1}"
+def square(cell: int) -> str:
+    """The name of a cell: column a or b from the left, row 1 or 2 from the top."""
+    return f"{'ab'[cell % CELLS]}{cell // CELLS + 1}"
 
 
 def reading_order(shapes: Iterable[Thing], size: tuple[int, int]) -> Scene:
@@ -86,10 +80,9 @@ def shifted(thing: Thing, x: int, y: int) -> Thing:
 
 def to_cell(thing: Thing, cell: int, size: tuple[int, int]) -> Thing:
     """The same shape in another cell."""
-    columns, rows = cell_grid(size)
     old = cell_of(thing, size)
-    right, down = cell % columns - old % columns, cell // columns - old // columns
-    return shifted(thing, right * (size[0] // columns), down * (size[1] // rows))
+    right, down = cell % CELLS - old % CELLS, cell // CELLS - old // CELLS
+    return shifted(thing, right * (size[0] // CELLS), down * (size[1] // CELLS))
 
 
 def place(rng: np.random.Generator, looks: Sequence[Look], size: tuple[int, int], cells: Sequence[int] = ()) -> Scene:
@@ -97,17 +90,17 @@ def place(rng: np.random.Generator, looks: Sequence[Look], size: tuple[int, int]
 
     The first shapes go to the given `cells`, the others to random ones.
     """
-    columns, rows = cell_grid(size)
-    width, height = size[0] // columns, size[1] // rows
-    free = [cell for cell in range(columns * rows) if cell not in cells]
+    width, height = size[0] // CELLS, size[1] // CELLS
+    short = min(width, height)
+    free = [cell for cell in range(CELLS**2) if cell not in cells]
     scene = []
     for (shape, colour), cell in zip(looks, [*cells, *shuffled(rng, free)]):
-        side = int(rng.integers(SMALLEST, min(width, height) - 3))
+        side = int(rng.integers(max(SMALLEST, short * 5 // 12), min(LARGEST, short - 4) + 1))
         # At least one pixel is left to the border of the cell.
         x, y = (int(rng.integers(-wobble, wobble + 1))
                 for wobble in (min(WOBBLE, (length - side) // 2 - 1) for length in (width, height)))
-        left = cell % columns * width + (width - side) // 2 + x
-        top = cell // columns * height + (height - side) // 2 + y
+        left = cell % CELLS * width + (width - side) // 2 + x
+        top = cell // CELLS * height + (height - side) // 2 + y
         scene.append(Thing(shape, colour, (left, top, left + side, top + side)))
     return reading_order(scene, size)
 

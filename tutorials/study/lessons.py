@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 
 from minllada_v.errors import InputError, complain
-from minllada_v.scenes import SIZES, square
+from minllada_v.scenes import SIZES, cell_of, square
 from minllada_v.world import Sample, draw_samples, write_samples
 
 SIZE, SHAPES = SIZES[0], 2  # pictures of one tile, with at most so many shapes
@@ -47,7 +47,7 @@ def draw(lesson: str, seed: int, split: str = "train") -> Iterator[Sample]:
 def told(sample: Sample) -> Sample:
     """The same question about a picture that is told in words."""
     [scene] = sample.scenes
-    words = ", ".join(f"{thing.colour} {thing.name} {square(thing, SIZE)}" for thing in scene)
+    words = ", ".join(f"{thing.colour} {thing.name} {square(cell_of(thing, SIZE))}" for thing in scene)
     first, *others = sample.conversation
     asked = first["value"].removeprefix("<image>\n")
     return replace(sample, pictures=[], conversation=[first | {"value": f"{words}\n{asked}"}, *others])
