@@ -49,7 +49,7 @@ def shape(rng: Generator, most: int, size: Size) -> Drawn:
 
 
 def count(rng: Generator, most: int, size: Size) -> Drawn:
-    """How many shapes, stars or red shapes are there? The answer names the shape (or colour) on each square."""
+    """How many shapes, stars or red shapes are there? The answer says for each square whether one is there."""
     kind = pick(rng, ("any", "shape", "colour"))
     hits = int(rng.integers(kind == "any", most + 1))  # drawn first, so that all answers are equally likely
     total = hits if kind == "any" else int(rng.integers(max(hits, 1), most + 1))
@@ -64,8 +64,11 @@ def count(rng: Generator, most: int, size: Size) -> Drawn:
         looks = _random_looks(rng, hits, colours=[wanted]) + _random_looks(rng, total - hits, colours=others)
         asked = f"{wanted} shapes"
     scene = place(rng, looks, size)
-    seen = [thing and (thing.colour if kind == "colour" else thing.name) for thing in _cells(scene, size)]
-    return [scene], [(f"how many {asked} are there?", f"{', '.join(word or 'no' for word in seen)}: {hits}")]
+    if kind == "any":
+        said = [thing.name if thing else "no" for thing in _cells(scene, size)]
+    else:
+        said = [wanted if thing and wanted in (thing.name, thing.colour) else "no" for thing in _cells(scene, size)]
+    return [scene], [(f"how many {asked} are there?", f"{', '.join(said)}: {hits}")]
 
 
 def yes_no(rng: Generator, most: int, size: Size) -> Drawn:
@@ -122,8 +125,12 @@ def bars(rng: Generator, most: int, size: Size) -> Drawn:
 def describe(rng: Generator, most: int, size: Size) -> Drawn:
     """Say what stands on each square in reading order: row by row, from left to right."""
     scene = place(rng, _random_looks(rng, rng.integers(1, most + 1)), size)
-    words = [f"{thing.colour} {thing.name}" if thing else "no shape" for thing in _cells(scene, size)]
-    return [scene], [("describe the picture.", ", ".join(words))]
+    return [scene], [("describe the picture.", description(scene, size))]
+
+
+def description(scene: Scene, size: Size) -> str:
+    """What stands on each square, as `describe` asks for it."""
+    return ", ".join(f"{thing.colour} {thing.name}" if thing else "no shape" for thing in _cells(scene, size))
 
 
 def dialogue(rng: Generator, most: int, size: Size) -> Drawn:

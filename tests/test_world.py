@@ -142,9 +142,9 @@ def true_answer(question: str, pictures: list[Image.Image], earlier: list[tuple[
             return look(only(things, colour))
         case ["how", "many", *which, "are", "there"]:
             word = {f"{shape}s": shape for shape in SHAPES}.get(which[0], which[0])
-            found = sum(word == "shapes" or word in thing[:2] for thing in things)
-            said = on_each_square(things, picture, lambda thing: thing[word in COLOURS], "no")
-            return f"{said}: {found}"
+            found = [thing for thing in things if word == "shapes" or word in thing[:2]]
+            said = on_each_square(found, picture, lambda thing: thing[word in COLOURS], "no")
+            return f"{said}: {len(found)}"
         case ["is", "there", "a", colour, shape]:
             found = only(things, shape)
             return f"{look(found)}: {'yes' if found[1] == colour else 'no'}"

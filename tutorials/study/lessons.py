@@ -15,7 +15,8 @@ from itertools import islice
 from pathlib import Path
 
 from minllada_v.errors import InputError, complain
-from minllada_v.scenes import SIZES, cell_of, square
+from minllada_v.questions import description
+from minllada_v.scenes import SIZES
 from minllada_v.world import Sample, draw_samples, write_samples
 
 SIZE, SHAPES = SIZES[0], 2  # pictures of one tile, with at most so many shapes
@@ -47,10 +48,9 @@ def draw(lesson: str, seed: int, split: str = "train") -> Iterator[Sample]:
 def told(sample: Sample) -> Sample:
     """The same question about a picture that is told in words."""
     [scene] = sample.scenes
-    words = ", ".join(f"{thing.colour} {thing.name} {square(cell_of(thing, SIZE))}" for thing in scene)
     first, *others = sample.conversation
     asked = first["value"].removeprefix("<image>\n")
-    return replace(sample, pictures=[], conversation=[first | {"value": f"{words}\n{asked}"}, *others])
+    return replace(sample, pictures=[], conversation=[first | {"value": f"{description(scene, SIZE)}\n{asked}"}, *others])
 
 
 def write(folder: Path, lesson: str, seed: int, counts: list[int]):

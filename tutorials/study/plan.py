@@ -15,9 +15,9 @@ SIZES = (320, 800, 2000, 5120)  # samples; BATCH * UPDATES is an epoch of the la
 LONGER = (160, 640)  # other numbers of updates, on the smallest set
 SEEDS = (1, 2, 3)
 VISION_UPDATES, READER_UPDATES = 600, 400  # of what all runs share
-CANVAS, TURN = 10, 3  # tokens of the longest answer: of "questions", and of "dialogues"
+CANVAS, TURN = 12, 3  # tokens of the longest answer: of "questions", and of "dialogues"
 QUESTIONS = 400  # that are asked of a trained model
-STEPS, ASKED = (1, 2, 3, 5, 10, None), 40  # denoising steps (None: one a token); questions of each ability
+STEPS, ASKED = (1, 2, 4, 8, None), 40  # denoising steps (None: one a token); questions of each ability
 METHODS = {"diffusion": "", "autoregression": " --autoregressive"}
 ATTENTION = {"bidirectional": "", "dialogue-causal": " --attention dialogue-causal"}
 
