@@ -28,6 +28,7 @@ LESSONS = {
     "everything": Lesson(),
     "practice": Lesson(PRACTICE),
     "one-tile": Lesson(PRACTICE, sizes=SIZES[:1]),
+    "sides": Lesson(often(where=2, dialogue=1)),
     "patches": Lesson(often(describe=4, number=8, bars=1, motion=1, difference=1)),
     "first-lesson": Lesson(("colour", "shape"), max_shapes=2, sizes=SIZES[:1]),
     # Each ability alone, small: what stays at chance for 100,000 examples of a mixture is learned here from 20,000.
