@@ -23,16 +23,16 @@ def often(**times: int) -> tuple[str, ...]:
 
 # What takes longer to learn is drawn more often.
 PRACTICE = often(
-    colour=1, shape=1, count=4, yes_no=4, where=3, number=2, bars=1, describe=3, dialogue=3, difference=3, motion=1)
+    colour=1, shape=2, count=4, yes_no=3, where=6, number=3, bars=1, describe=2, dialogue=4, difference=3, motion=1)
 LESSONS = {
     "everything": Lesson(),
     "practice": Lesson(PRACTICE),
     "one-tile": Lesson(PRACTICE, sizes=SIZES[:1]),
-    "sides": Lesson(often(where=2, dialogue=1)),
     "patches": Lesson(often(describe=4, number=8, bars=1, motion=1, difference=1)),
     "first-lesson": Lesson(("colour", "shape"), max_shapes=2, sizes=SIZES[:1]),
     # Each ability alone, small: what stays at chance for 100,000 examples of a mixture is learned here from 20,000.
-    **{ability: Lesson((ability,), max_shapes=4 if ability in ("count", "describe") else 2, sizes=SIZES[:1]) for ability in ABILITIES},
+    **{ability: Lesson((ability,), max_shapes=4 if ability in ("count", "describe") else 2, sizes=SIZES[:1])
+       for ability in ABILITIES},
 }
 
 # A preset is the command lines that it runs, one after another. {out} is the folder of the run.
@@ -40,7 +40,7 @@ PRESETS = {
     "first-lesson": (
         "--out {out}/vision --world first-lesson --config {config} --stage vision --steps 700 --batch-size 16 "
         "--learning-rate 1.2e-3 --vision-learning-rate 1.2e-3",
-        "--out {out}/tune --world first-lesson --from {out}/vision/last --steps 2200 --batch-size 16 --canvas 20 "
+        "--out {out}/tune --world first-lesson --from {out}/vision/last --steps 2200 --batch-size 16 --canvas 16 "
         "--learning-rate 1.2e-3 --vision-learning-rate 0",
     ),
 }

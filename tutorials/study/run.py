@@ -79,7 +79,7 @@ class Worker:
         right = measured["right"]
         total = [sum(numbers) for numbers in zip(*(right[name] for name in right if not name.startswith("turn ")))]
         return {"run": run.name, "seed": run.seed, **run.settings, "accuracy": 100 * total[0] / total[1], **measured,
-                "seconds": round(time.monotonic() - start, 1), "resumed": resumed, "commands": list(run.commands),
+                "seconds": round(time.monotonic() - start, 3), "resumed": resumed, "commands": list(run.commands),
                 "machine": f"{platform.machine()}, torch {torch.__version__}, 1 thread"}
 
     def stop(self):
