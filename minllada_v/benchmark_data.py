@@ -6,6 +6,7 @@ from pathlib import Path
 
 from .errors import InputError, kind_of
 from .image import Source
+from .lessons import LESSONS, Lesson
 from .questions import ABILITIES
 from .world import Sample, draw_sample
 
@@ -23,14 +24,11 @@ class Question:
     shown: str = ""  # the files as they are named: MME counts two questions about one picture together
 
 
-def world_questions(count: int) -> list[Question]:
-    """`count` questions of each ability of the small world, always the same, from the seeds that training never
-    draws."""
-    questions = []
-    for ability in ABILITIES:
-        for seed in range(count):
-            questions.append(sample_question(f"{ability} {seed}", draw_sample(ability, seed, "test")))
-    return questions
+def world_questions(count: int, lesson: Lesson = LESSONS["everything"]) -> list[Question]:
+    """`count` questions of each ability of a lesson of the small world, always the same, from the seeds that training
+    never draws."""
+    return [sample_question(f"{ability} {seed}", draw_sample(ability, seed, "test", lesson.max_shapes, lesson.sizes))
+            for ability in ABILITIES if ability in lesson.abilities for seed in range(count)]
 
 
 def sample_question(name: str, sample: Sample) -> Question:

@@ -20,6 +20,7 @@ from .benchmarks import BENCHMARKS, Benchmark, candidates, check_question, promp
 from .checkpoint import load_pretrained, pick_device
 from .errors import InputError, RunError, complain
 from .generate_options import DTYPES
+from .lessons import LESSONS
 from .likelihood import answer_bounds
 from .model import LLaDAV
 from .sampler import SamplerConfig
@@ -51,6 +52,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     option("--data", metavar="FILE", type=Path, help="its questions, as JSON lines")
     option("--image-folder", metavar="DIR", type=Path, help="where its pictures are (the folder of FILE)")
     option("--count", metavar="N", type=int, help=f"of small-world: questions of each ability ({WORLD_COUNT})")
+    option("--lesson", metavar="NAME", choices=tuple(LESSONS), help="of small-world: a part of it, as in training")
     option("--weights", metavar="DIR", help="folder of a checkpoint (the built-in model)")
     option("--out", metavar="FILE", type=Path, help="every answer, as JSON lines; go on from there")
     option("--score", choices=("generation", "likelihood"), default="generation",
@@ -64,9 +66,10 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     drawn = arguments.benchmark == "small-world"
     if drawn and (arguments.data or arguments.image_folder):
         parser.error("small-world draws its questions; leave out --data and --image-folder")
-    if not drawn and (arguments.data is None or arguments.out is None or arguments.count is not None):
+    if not drawn and (arguments.data is None or arguments.out is None or arguments.count is not None
+                      or arguments.lesson):
         parser.error(f"{arguments.benchmark} needs --data FILE, its questions, and --out FILE, for the answers; "
-                     "--count is for small-world")
+                     "--count and --lesson are for small-world")
     for name in ("count", "steps", "batch_size"):
         if (value := getattr(arguments, name)) is not None and value < 1:
             parser.error(f"--{name.replace('_', '-')} must be at least 1, not {value}")
@@ -170,7 +173,7 @@ def run(arguments: argparse.Namespace):
     name = arguments.benchmark
     benchmark = BENCHMARKS[name]
     if name == "small-world":
-        questions = world_questions(arguments.count or WORLD_COUNT)
+        questions = world_questions(arguments.count or WORLD_COUNT, LESSONS[arguments.lesson or "everything"])
     else:
         questions = read_questions(arguments.data, arguments.image_folder)
     for question in questions:
@@ -183,6 +186,8 @@ def run(arguments: argparse.Namespace):
     benchmark = replace(benchmark, sampler=replace(sampler, steps=arguments.steps or sampler.steps))
     system = model.config.system if arguments.system is None else arguments.system
     settings = {"benchmark": name, "score": arguments.score, "system": system, "weights": fingerprint(model)}
+    if arguments.lesson:
+        settings["lesson"] = arguments.lesson
     if arguments.score == "generation":
         settings |= asdict(benchmark.sampler) | {"stop": list(benchmark.sampler.stop)}
     file = AnswerFile(arguments.out, settings)

@@ -11,11 +11,15 @@ from minllada_v import InputError, SamplerConfig, answer, evaluate
 from minllada_v.answer import look, read_question
 from minllada_v.answer_file import AnswerFile, fingerprint
 from minllada_v.batch import Batch, denoiser
-from minllada_v.benchmark_data import world_questions
+from minllada_v.benchmark_data import sample_question, world_questions
 from minllada_v.benchmarks import BENCHMARKS, prompts
 from minllada_v.evaluate import main
+from minllada_v.lessons import LESSONS
 from minllada_v.likelihood import answer_bounds
 from minllada_v.loss import likelihood_bound
+from minllada_v.questions import ABILITIES
+from minllada_v.scenes import SIZES
+from minllada_v.world import draw_sample
 
 MODEL, TOKENIZER = golden_model()
 WORLD = ["--benchmark", "small-world", "--weights", str(CHECKPOINT), "--device", "cpu", "--count", "2"]
@@ -83,6 +87,19 @@ def test_who_knows_the_small_world_has_everything_right(capsys, monkeypatch):
     rows = [line.split()[:3] for line in out.splitlines()]
     assert ["overall", "22", "100.0"] in rows and ["motion", "2", "100.0"] in rows
     assert sum(row[1:] == ["2", "100.0"] for row in rows) == 11
+
+
+def test_of_a_lesson_only_its_abilities_are_asked_on_pictures_of_its_sizes(capsys, monkeypatch, tmp_path):
+    """With no more shapes than in its training; and answers to one lesson are not taken for those to another."""
+    asked = answering(monkeypatch, lambda *_: "red")
+    out = tmp_path / "answers.jsonl"
+    code, table, _ = run(capsys, *WORLD, "--lesson", "first-lesson", "--out", str(out))
+    assert code == 0 and "overall" in table and [row for row in ABILITIES if f"\n{row} " in table] == ["colour", "shape"]
+    assert len(asked) == 4 and {request.images[0].size for request in asked} == {(48, 48)}
+    assert world_questions(40, LESSONS["first-lesson"])[40:] == [
+        sample_question(f"shape {seed}", draw_sample("shape", seed, "test", 2, SIZES[:1])) for seed in range(40)]
+    code, _, err = run(capsys, *WORLD, "--out", str(out))
+    assert code == 2 and "answers with lesson first-lesson" in err
 
 
 def test_the_system_text_and_the_length_are_the_models_own(capsys, monkeypatch, tmp_path):
@@ -246,6 +263,8 @@ def test_a_full_disk_is_said_and_keeps_what_was_written(capsys, monkeypatch, cho
     (["--benchmark", "small-world", "--count", "0"], "--count must be at least 1"),
     (["--benchmark", "hats"], "invalid choice"),
     ([*WORLD, "--score", "likelihood"], "score it by generation"),
+    ([*WORLD, "--lesson", "hats"], "invalid choice"),
+    (["--benchmark", "pope", "--data", "x", "--out", "y", "--lesson", "colour"], "--lesson are for small-world"),
     ([*WORLD, "--steps", "0"], "--steps must be at least 1"),
     (["--benchmark", "mmstar", "--data", "none.jsonl", "--out", "x"], "none.jsonl cannot be read"),
     (["--benchmark", "small-world", "--weights", "nowhere"], "nowhere"),
