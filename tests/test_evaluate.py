@@ -1,7 +1,9 @@
 """The evaluation command: what is asked, what is written down, and that nothing answered is ever lost."""
 
 import json
+import os
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -280,6 +282,12 @@ def test_looking_at_each_mask_once_changes_no_bound(text):
                                      TOKENIZER.token_id("<|mdm_mask|>"), 9, torch.Generator().manual_seed(5))
     [bound] = answer_bounds(MODEL, TOKENIZER, "What is it?", [text], features, draws=9, seed=5)
     assert bound == pytest.approx(estimates.mean().item(), rel=1e-4)
+
+
+def test_the_bounds_are_those_behind_the_models_own_system_text(monkeypatch):
+    expected = answer_bounds(MODEL, TOKENIZER, "What?", ["Yes"], system="Look.")
+    monkeypatch.setattr(MODEL, "config", replace(MODEL.config, system="Look."))
+    assert answer_bounds(MODEL, TOKENIZER, "What?", ["Yes"]) == expected
 
 
 def test_an_answer_of_two_tokens_takes_three_passes_whatever_the_draws(monkeypatch):
