@@ -202,6 +202,23 @@ def test_a_file_of_something_else_is_left_alone(tmp_path, content):
     assert path.read_bytes() == content
 
 
+def test_a_device_is_written_to_and_never_read(tmp_path, monkeypatch):
+    """`--out /dev/stdout`, or a pipe: reading it might not end."""
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.setattr(type(tmp_path), "read_bytes", lambda path: pytest.fail("it was read"))
+    end = os.open(tmp_path / "pipe", os.O_RDWR)
+    AnswerFile(tmp_path / "pipe", {"steps": 1}).add([{"id": "1"}])
+    assert os.read(end, 1000) == b'{"settings": {"steps": 1}}\n{"id": "1"}\n'
+    os.close(end)
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    for path in (tmp_path, tmp_path / "file" / "out", tmp_path / ("x" * 300)):
+        with pytest.raises(InputError, match="cannot be"):
+            AnswerFile(path, {"steps": 1})
+
+
 @pytest.mark.parametrize("cut", [0, 1, 12, 24])
 def test_a_first_line_cut_short_is_begun_again(tmp_path, cut):
     """A run that was killed in its first moment."""
