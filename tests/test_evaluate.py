@@ -274,6 +274,18 @@ def test_what_makes_no_sense_is_said_in_one_line(capsys, arguments, message):
     assert code == 2 and out == "" and message in err and "Traceback" not in err
 
 
+def test_mme_with_a_name_for_each_question_is_refused_before_anything_is_asked(capsys, monkeypatch, choice, tmp_path):
+    picture(0).save(tmp_path / "b.png")
+    asked = answering(monkeypatch, lambda *_: "Yes")
+    for other, code in (("b.png", 2), ("a.png", 0)):
+        questions = [{"question": f"Is it {index}?", "answer": answer, "group": "count", "image": name}
+                     for index, (name, answer) in enumerate([("a.png", "Yes"), (other, "No")])]
+        (tmp_path / "data.jsonl").write_text("".join(json.dumps(question) + "\n" for question in questions))
+        found, out, err = run(capsys, *choice, "--benchmark", "mme")
+        assert found == code and ("give the same name in both" in err) == bool(code) == (not asked)
+    assert ["count", "2", "50.0"] in [line.split()[:3] for line in out.splitlines()]  # accuracy 50, accuracy⁺ 0
+
+
 def test_likelihood_takes_the_option_with_the_lowest_bound(capsys, choice, tmp_path):
     """The records hold the bound of each letter, and the answer is the letter where it is lowest."""
     code, out, _ = run(capsys, *choice, "--score", "likelihood")
