@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from .errors import InputError
+from .errors import InputError, kind_of
 from .model import LLaDAV
 
 
@@ -24,7 +24,7 @@ class AnswerFile:
             return
         first_line = json.dumps({"settings": settings}).encode() + b"\n"
         try:
-            content = path.read_bytes() if path.exists() else b""
+            content = path.read_bytes() if kind_of(path) == "file" else b""  # a device may have no end
             if len(content) < len(first_line) and first_line.startswith(content):  # new, or killed at once
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(first_line)

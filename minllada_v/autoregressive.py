@@ -130,11 +130,13 @@ def answer_left_to_right(
     video: str | Path | Sequence[Source] | None = None,
     history: Sequence[tuple[str, str]] = (),
     system: str | None = None,
-    gen_length: int = 128,
+    gen_length: int | None = None,
     temperature: float = 0.0,
     seed: int = 0,
 ) -> str:
     """As `answer.answer`, by a model that was trained with `next_token_loss`."""
+    system = model.config.system if system is None else system
+    gen_length = model.config.gen_length if gen_length is None else gen_length
     features = look(model, images, video)
     ids = read_question(tokenizer, prompt, features, history, system)
     tokens = decode(model, tokenizer, ids, features, gen_length, temperature, seed=seed)

@@ -34,12 +34,12 @@ class Benchmark:
     metric: str  # what the table calls the score
     rule: Callable[..., float]  # of metrics.py
     sampler: SamplerConfig | None = None  # None: from as long a canvas as the model's config says
-    suffix: str = ""  # behind a question that has no options
+    suffix: str = ""  # behind a question without `options`; with them, it is LETTER
     mode: str = " /no_think"  # behind everything
     remark: str = ""  # what the number cannot claim
 
 
-_CHOICE = Benchmark("", "accuracy", letter_match, SamplerConfig(2, 2, 2))
+_CHOICE = Benchmark("", "accuracy", letter_match, SamplerConfig(2, 2, 2), LETTER)  # the question may hold the options
 _YES_NO = Benchmark("", "yes or no", yes_no_match, SamplerConfig(2, 2, 2), WORD)
 _DOCUMENT = Benchmark("", "ANLS", anls, SamplerConfig(32, 16, 32), WORD)
 _THINKING = Benchmark("", "accuracy", number_or_letter, SamplerConfig(96, 48, 96), mode=" /think", remark=(
@@ -54,7 +54,7 @@ BENCHMARKS = {
         "counts it if all are right.")),
     "seed-bench": replace(_CHOICE, title="SEED-Bench"),
     "ai2d": replace(_CHOICE, title="AI2D"),
-    "realworldqa": replace(_CHOICE, title="RealWorldQA"),
+    "realworldqa": replace(_CHOICE, title="RealWorldQA", suffix=""),  # its questions say how to answer
     "mvbench": replace(_CHOICE, title="MVBench"),
     "muirbench": replace(_CHOICE, title="MuirBench"),
     "videomme": replace(_CHOICE, title="Video-MME"),
@@ -76,13 +76,26 @@ BENCHMARKS = {
 def check_question(benchmark: Benchmark, question: Question):
     """Raises `InputError` if the benchmark's rule cannot tell right from wrong in this question."""
     answers = [answer for _, expected in question.turns for answer in expected]
-    if benchmark.rule is yes_no_match and any(read_yes_no(answer) is None for answer in answers):
-        raise InputError(f"{question.id}: the answer to a yes/no question must be yes or no, not {answers[0]!r}")
+    if benchmark.rule is yes_no_match and {*map(read_yes_no, answers)} not in ({"yes"}, {"no"}):
+        raise InputError(f"{question.id}: the answer to a yes/no question must be yes or no, not "
+                         f"{' and '.join(map(repr, answers))}")
     if question.options and not any(expected_letter(answer, question.options) for answer in answers):
         raise InputError(f"{question.id}: the answer must be an option's letter or text, and {answers[0]!r} is neither")
     if benchmark.title == "MME" and question.group.lower() not in sum(MME_TASKS.values(), ()):
         raise InputError(f"{question.id}: group must be one of MME's tasks, {', '.join(sum(MME_TASKS.values(), ()))}, "
                          f"not {question.group!r}")
+
+
+def check_pairs(questions: Sequence[Question]):
+    """Raises `InputError` unless there are two of MME's questions about each picture. Accuracy⁺ would be accuracy if
+    the picture had another name in each of them."""
+    pairs: dict[tuple[str, str], list[str]] = {}
+    for question in questions:
+        pairs.setdefault((question.group.lower(), question.shown), []).append(question.id)
+    for (task, shown), ids in pairs.items():
+        if len(ids) != 2 or not shown:
+            raise InputError(f"{ids[0]}: MME asks two questions about each picture, and {len(ids)} of {task} name "
+                             f"{shown or 'no picture'}; give the same name in both")
 
 
 def prompts(benchmark: Benchmark, question: Question) -> list[str]:

@@ -16,7 +16,7 @@ from .answer import answer_text, look
 from .answer_file import AnswerFile, fingerprint
 from .batch_answer import Request, last_steps, read_request
 from .benchmark_data import Question, read_questions, world_questions
-from .benchmarks import BENCHMARKS, Benchmark, candidates, check_question, prompts, score
+from .benchmarks import BENCHMARKS, Benchmark, candidates, check_pairs, check_question, prompts, score
 from .checkpoint import load_pretrained, pick_device
 from .errors import InputError, RunError, complain
 from .generate_options import DTYPES
@@ -180,6 +180,8 @@ def run(arguments: argparse.Namespace):
         check_question(benchmark, question)
         if arguments.score == "likelihood":
             candidates(benchmark, question)
+    if name == "mme":
+        check_pairs(questions)
     device = pick_device(None if arguments.device == "auto" else arguments.device)
     model, tokenizer = load_pretrained(arguments.weights, device, DTYPES[arguments.dtype])
     sampler = benchmark.sampler or SamplerConfig(model.config.gen_length)

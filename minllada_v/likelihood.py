@@ -30,11 +30,12 @@ def answer_bounds(
 ) -> list[float]:
     """For each of `answers` a bound, estimated from above, on −log p(answer and end of turn | prompt) in nats.
 
-    `features` are those of the pictures (see `answer.look`). All answers are masked with the same random numbers, so
-    that chance does not favour any. An answer of n tokens has only 2ⁿ − 1 masks, and each is looked at once. Raises
-    `InputError` as `answer.answer` does.
+    `features` are those of the pictures (see `answer.look`), and `system` replaces the model's own system text. All
+    answers are masked with the same random numbers, so that chance does not favour any. An answer of n tokens has only
+    2ⁿ − 1 masks, and each is looked at once. Raises `InputError` as `answer.answer` does.
     """
     check_diffusion(model)
+    system = model.config.system if system is None else system
     ids = read_question(tokenizer, prompt, features, system=system)
     bounds = []
     for text in answers:

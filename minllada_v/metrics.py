@@ -7,7 +7,7 @@ guessed, and an answer that cannot be read is wrong. Where that departs from a b
 import math
 import re
 from collections.abc import Sequence
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import MAX_PREC, ROUND_HALF_UP, Context, Decimal
 from string import ascii_uppercase
 
 NUMBER = r"[-+]?(?:(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3})?"
@@ -24,7 +24,8 @@ def letter_match(answer: str, expected: str, options: Sequence[str] = ()) -> flo
     """1 if the answer names the right option: accuracy of MMMU (arXiv 2311.16502), MMStar (2403.20330) and the others.
 
     `expected` is a letter or the text of an option. Where it is neither (MMMU's open questions, RealWorldQA's yes, no
-    and counts) the texts must match exactly. MMMU's own script guesses an option where it cannot read one.
+    and counts) the texts must match exactly. MMMU's own script guesses an option where it cannot read one, and in an
+    open question takes an answer that contains the expected text, or the same number written in another way.
     """
     wanted = expected_letter(expected, options)
     return exact_match(answer, expected) if wanted is None else float(read_letter(answer, options) == wanted)
@@ -45,9 +46,10 @@ def read_letter(answer: str, options: Sequence[str] = ()) -> str | None:
     """The letter of the option that an answer names, or None where it names none, or two.
 
     What follows the last "answer is" or "answer:" is read, or else everything. In this order: the words of an option
-    and nothing else; a letter at the start ("B", "(B) because", "B. cat", "B because"); the words of just one option,
-    anywhere; just one letter, anywhere, where no option is named. At the start "A" and "I" may be words of a sentence,
-    so in front of a blank they are letters only in this last case.
+    and nothing else; a letter at the start ("B", "(B) because", "B. cat", "B because", or a small one alone or with its
+    bracket, "b", "(b) because"); the words of just one option, anywhere; just one capital letter, anywhere, where no
+    option is named. At the start "A" and "I" may be words of a sentence, so in front of a blank they are letters only
+    in this last case.
     """
     letters = ascii_uppercase[:len(options) or 26]
     said = re.split(r"\banswer(?:\s+is\b\s*:?|\s*:)", answer, flags=re.IGNORECASE)[-1].strip()
@@ -61,13 +63,13 @@ def read_letter(answer: str, options: Sequence[str] = ()) -> str | None:
                      + (rf"|([{no_words}])\s" if no_words else ""), said)
     if start:
         return next(filter(None, start.groups()))
-    if re.fullmatch(rf"\(?[{letters.lower()}][).:]*", said):
-        return said.strip("().:").upper()
+    if small := re.fullmatch(rf"\(?([{letters.lower()}])(?:[).:]*|\).*)", said, re.DOTALL):
+        return small[1].upper()
     named = [letter for letter, option in zip(letters, options) if _holds_words(said, option)]
     named = [letter for letter in named if not any(_inside(letter, other, options) for other in named)]
     if len(named) == 1:
         return named[0]
-    alone = set(re.findall(rf"(?<![\w'])[{letters}](?![\w'])", said))
+    alone = set(re.findall(rf"(?<!\w)(?<!\w')[{letters}](?!'?\w)", said))
     return alone.pop() if len(alone) == 1 and not named else None
 
 
@@ -77,7 +79,7 @@ def read_yes_no(answer: str) -> str | None:
     POPE's own script (arXiv 2305.10355) says no where the first sentence has "no" or "not" anywhere, "Yes, there is no
     other" included, and takes everything else, silence too, for yes. MME's (2306.13394) reads the first four letters.
     """
-    words = re.findall(r"[a-z']+", re.split(r"[.\n]", answer.strip().lower())[0])
+    words = re.findall(r"[a-z]+(?:'[a-z]+)*", re.split(r"[.\n]", answer.strip().lower())[0])
     said = next((word for word in words if word in ("yes", "no", "not")), None)
     return "no" if said == "not" else said
 
@@ -147,7 +149,8 @@ def number_or_letter(answer: str, expected: str, options: Sequence[str] = ()) ->
 
     The number is the last one in the answer, rounded to the decimals of the expected one; a whole number must be met
     exactly. The paper has a language model find the answer in the text, and so scores some answers as right that this
-    rule cannot read.
+    rule cannot read; and its script takes the most similar option, and cuts decimals off where a whole number is
+    expected.
     """
     if options:
         return letter_match(answer, expected, options)
@@ -158,8 +161,8 @@ def number_or_letter(answer: str, expected: str, options: Sequence[str] = ()) ->
     if not found:
         return 0.0
     said, decimals = Decimal(found[-1].replace(",", "")), -wanted.as_tuple().exponent
-    if decimals > 0 and abs(said) < 10**15:
-        said = said.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
+    if decimals > 0:
+        said = said.quantize(Decimal((0, (1,), -decimals)), ROUND_HALF_UP, Context(MAX_PREC))
     return float(said == wanted)
 
 
@@ -168,7 +171,11 @@ def _plain(text: str) -> str:
 
 
 def _holds_words(text: str, words: str) -> bool:
-    return bool(_plain(words)) and re.search(rf"(?<!\w){re.escape(_plain(words))}(?!\w)", _plain(text)) is not None
+    """Whether `words` stand in `text`, neither inside a longer word nor, as 5 in 0.5 or -5, inside another number."""
+    words = _plain(words)
+    before = r"(?<![\w.,−-])" if words[:1].isdigit() else r"(?<!\w)"
+    after = r"(?!\w|[.,]\d)" if words[-1:].isdigit() else r"(?!\w)"
+    return bool(words) and re.search(before + re.escape(words) + after, _plain(text)) is not None
 
 
 def _inside(letter: str, other: str, options: Sequence[str]) -> bool:

@@ -108,7 +108,7 @@ def format_table(name: str, benchmark: Benchmark, records: Sequence[dict]) -> st
         beside = [f"{figures[model]:.1f}" if measure.headline else "" for model in models]
         values = f"{measure.answers:,}", f"{measure.value:.1f}", f"{low:.1f} to {high:.1f}"
         values = [value.replace("nan to nan", "").replace("nan", "none") for value in values]
-        lines.append((measure.name, *values, *beside))
+        lines.append(("".join(filter(str.isprintable, measure.name)), *values, *beside))
     widths = [max(map(len, column)) for column in zip(*lines)]
     text = ["  ".join(cell.ljust(width) if place == 0 else cell.rjust(width)
                       for place, (cell, width) in enumerate(zip(line, widths))).rstrip() for line in lines]

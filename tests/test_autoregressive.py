@@ -180,6 +180,13 @@ def test_tokens_of_the_chat_format_are_never_written():
         assert said and not {*said} & {*NEVER}
 
 
+def test_logits_that_are_no_numbers_are_named():
+    model = deepcopy(GOLDEN)
+    model.language_model.norm.weight.fill_(torch.nan)
+    with pytest.raises(InputError, match="the logits are not finite"):
+        decode(model, TOKENIZER, read_question(TOKENIZER, "What?"), [], 2)
+
+
 def test_it_stops_before_a_stop():
     ids = read_question(TOKENIZER, "What?")
     said = decode(GOLDEN, TOKENIZER, ids, [], 6)
@@ -193,5 +200,12 @@ def test_the_text_is_that_of_the_tokens_and_what_is_too_long_is_named():
     ids = read_question(TOKENIZER, "What?", features)
     text = TOKENIZER.decode(decode(GOLDEN, TOKENIZER, ids, features, 5), skip_special_tokens=True).strip()
     assert answer_left_to_right(GOLDEN, TOKENIZER, "What?", [picture(0)], gen_length=5) == text
+    config = replace(GOLDEN.config, system="Look.", gen_length=4)
+    made_so, usual = (deepcopy(GOLDEN) for _ in range(2))
+    made_so.config = config  # what the model was trained with, unless something else is said
+    assert answer_left_to_right(made_so, TOKENIZER, "What?") == answer_left_to_right(
+        usual, TOKENIZER, "What?", system="Look.", gen_length=4)
+    assert answer_left_to_right(made_so, TOKENIZER, "What?", system="", gen_length=2) == answer_left_to_right(
+        usual, TOKENIZER, "What?", system="", gen_length=2)
     with pytest.raises(InputError, match="tokens long, and the model reads at most 8192"):
         decode(GOLDEN, TOKENIZER, ids, features, 8192)

@@ -8,8 +8,9 @@ import pytest
 from golden_data import picture
 
 from minllada_v.benchmark_data import Question, read_questions, world_questions
-from minllada_v.benchmarks import BENCHMARKS, LETTER, WORD, candidates, check_question, prompts, score
+from minllada_v.benchmarks import BENCHMARKS, LETTER, WORD, candidates, check_pairs, check_question, prompts, score
 from minllada_v.errors import InputError
+from minllada_v.evaluate import WORLD_COUNT
 from minllada_v.questions import ABILITIES
 from minllada_v.world import draw_sample
 
@@ -100,6 +101,13 @@ def test_the_small_world_is_always_the_same_and_held_out():
         question.turns for question in questions]
 
 
+def test_half_of_the_small_worlds_yes_no_questions_are_traps():
+    """In the 40 that are asked where nobody says how many: always saying yes is right in about half of them."""
+    said = [question.turns[0][1][0] for question in world_questions(WORLD_COUNT) if question.group == "yes_no"]
+    assert len(said) == WORLD_COUNT and 17 <= sum(answer.endswith(" yes") for answer in said) <= 23
+    assert all(answer.endswith((" yes", " no")) for answer in said)
+
+
 @pytest.mark.parametrize(("names", "settings", "mode"), [
     (("mmmu", "mmstar", "mmbench", "seed-bench", "ai2d", "realworldqa", "mme", "muirbench", "videomme", "mlvu"),
      (2, 2, 2, ()), " /no_think"),
@@ -119,17 +127,29 @@ def test_released_settings(names, settings, mode):
 def test_a_multiple_choice_is_asked_with_its_letters():
     assert prompts(BENCHMARKS["mmmu"], PET) == [f"Which pet?\nA. cat\nB. dog\n{LETTER} /no_think"]
     assert prompts(BENCHMARKS["mmmu"], OPEN) == [f"Which pet?\n{WORD} /no_think"]
+    assert prompts(BENCHMARKS["mmstar"], OPEN) == [f"Which pet?\n{LETTER} /no_think"]  # its options are in the question
     assert prompts(BENCHMARKS["realworldqa"], OPEN) == ["Which pet? /no_think"]
     assert prompts(BENCHMARKS["small-world"], OPEN) == ["Which pet?"]
 
 
 @pytest.mark.parametrize(("name", "question"), [
-    ("pope", PET), ("mme", replace(OPEN, turns=(("Is it?", ("yes",)),), group="hats")),
+    ("pope", PET), ("pope", replace(OPEN, turns=(("Is it?", ("yes", "no")),))),
+    ("mme", replace(OPEN, turns=(("Is it?", ("yes",)),), group="hats")),
     ("mmmu", replace(PET, turns=(("Which?", ("C",)),))), ("mathvista", replace(PET, turns=(("Which?", ("bird",)),))),
 ])
 def test_questions_that_cannot_be_scored_are_refused(name, question):
     with pytest.raises(InputError, match="1: "):
         check_question(BENCHMARKS[name], question)
+
+
+def test_mme_needs_two_questions_about_each_picture():
+    """Under one name: else each question would be a pair of its own, and accuracy⁺ nothing but accuracy."""
+    one, two = (Question(name, "OCR", (("Is it?", ("yes",)),), shown="a.png") for name in "12")
+    check_pairs([one, two, replace(one, id="3", group="count"), replace(two, id="4", group="count")])
+    for wrong in ([one], [one, two, replace(two, id="3")], [one, replace(two, shown="b.png")],
+                  [one, replace(two, group="count")], [replace(one, shown=""), replace(two, shown="")]):
+        with pytest.raises(InputError, match="1: MME asks two questions about each picture"):
+            check_pairs(wrong)
 
 
 def test_scores_take_the_best_accepted_answer_and_the_worst_turn():

@@ -1,7 +1,9 @@
 """The evaluation command: what is asked, what is written down, and that nothing answered is ever lost."""
 
 import json
+import os
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -217,6 +219,23 @@ def test_a_file_of_something_else_is_left_alone(tmp_path, content):
     assert path.read_bytes() == content
 
 
+def test_a_device_is_written_to_and_never_read(tmp_path, monkeypatch):
+    """`--out /dev/stdout`, or a pipe: reading it might not end."""
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.setattr(type(tmp_path), "read_bytes", lambda path: pytest.fail("it was read"))
+    end = os.open(tmp_path / "pipe", os.O_RDWR)
+    AnswerFile(tmp_path / "pipe", {"steps": 1}).add([{"id": "1"}])
+    assert os.read(end, 1000) == b'{"settings": {"steps": 1}}\n{"id": "1"}\n'
+    os.close(end)
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    for path in (tmp_path, tmp_path / "file" / "out", tmp_path / ("x" * 300)):
+        with pytest.raises(InputError, match="cannot be"):
+            AnswerFile(path, {"steps": 1})
+
+
 @pytest.mark.parametrize("cut", [0, 1, 12, 24])
 def test_a_first_line_cut_short_is_begun_again(tmp_path, cut):
     """A run that was killed in its first moment."""
@@ -274,6 +293,18 @@ def test_what_makes_no_sense_is_said_in_one_line(capsys, arguments, message):
     assert code == 2 and out == "" and message in err and "Traceback" not in err
 
 
+def test_mme_with_a_name_for_each_question_is_refused_before_anything_is_asked(capsys, monkeypatch, choice, tmp_path):
+    picture(0).save(tmp_path / "b.png")
+    asked = answering(monkeypatch, lambda *_: "Yes")
+    for other, code in (("b.png", 2), ("a.png", 0)):
+        questions = [{"question": f"Is it {index}?", "answer": answer, "group": "count", "image": name}
+                     for index, (name, answer) in enumerate([("a.png", "Yes"), (other, "No")])]
+        (tmp_path / "data.jsonl").write_text("".join(json.dumps(question) + "\n" for question in questions))
+        found, out, err = run(capsys, *choice, "--benchmark", "mme")
+        assert found == code and ("give the same name in both" in err) == bool(code) == (not asked)
+    assert ["count", "2", "50.0"] in [line.split()[:3] for line in out.splitlines()]  # accuracy 50, accuracy⁺ 0
+
+
 def test_likelihood_takes_the_option_with_the_lowest_bound(capsys, choice, tmp_path):
     """The records hold the bound of each letter, and the answer is the letter where it is lowest."""
     code, out, _ = run(capsys, *choice, "--score", "likelihood")
@@ -299,6 +330,12 @@ def test_looking_at_each_mask_once_changes_no_bound(text):
                                      TOKENIZER.token_id("<|mdm_mask|>"), 9, torch.Generator().manual_seed(5))
     [bound] = answer_bounds(MODEL, TOKENIZER, "What is it?", [text], features, draws=9, seed=5)
     assert bound == pytest.approx(estimates.mean().item(), rel=1e-4)
+
+
+def test_the_bounds_are_those_behind_the_models_own_system_text(monkeypatch):
+    expected = answer_bounds(MODEL, TOKENIZER, "What?", ["Yes"], system="Look.")
+    monkeypatch.setattr(MODEL, "config", replace(MODEL.config, system="Look."))
+    assert answer_bounds(MODEL, TOKENIZER, "What?", ["Yes"]) == expected
 
 
 def test_an_answer_of_two_tokens_takes_three_passes_whatever_the_draws(monkeypatch):

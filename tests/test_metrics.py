@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minllada_v.metrics import (
-    anls, contained, edits, exact_match, expected_letter, formula_match, letter_match, number_or_letter, read_letter,
-    read_number, read_yes_no, relaxed_match, yes_no_match,
+    NUMBER, anls, contained, edits, exact_match, expected_letter, formula_match, letter_match, number_or_letter,
+    read_letter, read_number, read_yes_no, relaxed_match, yes_no_match,
 )
 
 PETS = ("cat", "dog", "dark red fish", "red fish")
@@ -19,7 +19,8 @@ words = st.text("ab c", max_size=8)
     ("(c)", "C"), ("B because it barks", "B"), ("A\nIt purrs.", "A"), ("The answer is (B).", "B"),
     ("It could be A. Answer: D", "D"), ("dog", "B"), ("Dog.", "B"), ("The answer is the dog", "B"),
     ("A dog is shown", "B"), ("a red fish", "D"), ("the dark red fish", "C"), ("Option C fits", "C"),
-    ("It must be A because it purrs", "A"), ("I think B", "B"), ("A cat", "A"),
+    ("It must be A because it purrs", "A"), ("I think B", "B"), ("A cat", "A"), ("(b) because it barks", "B"),
+    ("'B'", "B"), ("**B**", "B"),
     ("", None), ("   ", None), ("E", None), ("A or B", None), ("B and C", None), ("A, B", None), ("(A)/(B)", None),
     ("cat and dog", None), ("bird", None), ("Apple", None), ("doghouse", None), ("A cat, not a dog", None),
     ("none", None), ("the answer is", None),
@@ -41,6 +42,14 @@ def test_a_label_goes_before_an_option_that_is_a_letter():
     assert read_letter("E. coli", ("yeast", "E. coli")) == "B"
 
 
+@pytest.mark.parametrize(("answer", "letter"), [
+    ("5", "A"), ("It is 5.", "A"), ("It is 5, I think", "A"), ("It is 0.5", None), ("It is -5", None),
+    ("It is 1,005", None), ("It is 5.7", None), ("It is 7 m", "B"),
+])
+def test_a_number_among_the_options_is_not_read_in_another_number(answer, letter):
+    assert read_letter(answer, ("5", "7")) == letter
+
+
 def test_options_of_equal_text_cannot_be_told_apart_by_it():
     assert read_letter("left", ("left", "left")) is None and read_letter("B", ("left", "left")) == "B"
 
@@ -57,7 +66,7 @@ def test_the_right_option_by_letter_or_by_words(answer, expected, options, score
 
 @pytest.mark.parametrize(("answer", "said"), [
     ("Yes", "yes"), ("no.", "no"), ("Yes, there is no cat.", "yes"), ("No, yes is wrong", "no"), ("NO", "no"),
-    ("There is no cat. Yes, none.", "no"), ("It is not", "no"), ("\nyes", "yes"),
+    ("There is no cat. Yes, none.", "no"), ("It is not", "no"), ("\nyes", "yes"), ("'Yes'", "yes"), ("**No**", "no"),
     ("", None), ("There is a cat", None), ("I know nothing", None), ("yesterday", None), ("Maybe. Yes.", None),
 ])
 def test_yes_and_no_are_whole_words_and_the_first_counts(answer, said):
@@ -142,6 +151,8 @@ def test_formulas_ignore_white_space_and_keep_case():
     ("1.2", "1.20", (), 1), ("-3", "3", (), 0),
     ("1,200", "1200", (), 1), ("", "12", (), 0), ("a dozen", "12", (), 0), ("x2", "2", (), 0), ("Yes", "yes", (), 1),
     ("So the answer is (B).", "dog", PETS, 1), ("12", "A", ("12", "13"), 1), ("1e999", "1.5", (), 0),
+    ("100,000,000,000", "0.30000000000000004", (), 0), ("0.300000000000000041", "0.30000000000000004", (), 1),
+    ("1", "1e-999", (), 0),
 ])
 def test_number_or_letter_by_hand(answer, expected, options, score):
     """The last number counts, rounded as the expected one is written; whole numbers are met exactly."""
@@ -149,7 +160,7 @@ def test_number_or_letter_by_hand(answer, expected, options, score):
 
 
 @settings(deadline=None)
-@given(texts, texts, st.lists(texts, max_size=4))
+@given(texts | st.from_regex(NUMBER), texts | st.from_regex(NUMBER, fullmatch=True), st.lists(texts, max_size=4))
 def test_any_text_is_scored_from_0_to_1(answer, expected, options):
     """No text, control characters or right-to-left script included, breaks a metric."""
     for score in (exact_match(answer, expected), yes_no_match(answer, expected), relaxed_match(answer, expected),

@@ -103,6 +103,12 @@ def test_the_table_has_a_row_for_each_group_and_the_papers_number_at_the_overall
     assert "arXiv 2505.16933" in rows[-2] and "without width" in rows[-1]  # the one answer about law
 
 
+def test_whatever_a_group_is_called_the_table_can_be_printed():
+    """Line breaks, a terminal's commands and halves of characters are left out."""
+    table = format_table("mmmu", BENCHMARKS["mmmu"], [record(1, "a\nb\x1b[31m\ud800"), record(0, "law")])
+    assert table.encode() and table.splitlines()[1].split()[:3] == ["ab[31m", "1", "100.0"]
+
+
 @pytest.mark.parametrize("name", ["mathvista", "mathverse"])
 def test_the_table_says_what_it_cannot_claim(name):
     assert "cannot be compared" in format_table(name, BENCHMARKS[name], [record(1), record(0)])

@@ -168,6 +168,24 @@ def test_a_step_of_the_twin_changes_the_weights_as_plain_gradient_descent_on_its
     assert ((found - old).abs() > 5e-4).sum() > 10_000
 
 
+def test_every_way_learns_from_the_same_examples_in_the_same_order(tmp_path, monkeypatch):
+    """And makes as many updates. What is the same for seed 0 is not for another one."""
+    data, forward, seen = write(tmp_path), Learner.forward, []
+
+    def watched(self, examples, *rest):
+        if torch.is_grad_enabled():
+            seen.append([(example.input_ids, example.labels) for example in examples])
+        return forward(self, examples, *rest)
+
+    monkeypatch.setattr(Learner, "forward", watched)
+    orders = []
+    for number, options in enumerate(([], *WAYS.values(), ["--seed", "1"])):
+        seen.clear()
+        assert main(command(tmp_path / str(number), data, *options, "--steps", "3")) == 0
+        orders.append(list(seen))
+    assert orders[0] == orders[1] == orders[2] != orders[3] and sum(map(len, orders[0])) == 9
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_interrupted_and_started_again_the_numbers_are_the_same(tmp_path, monkeypatch, way):
     """Oracle: the run that nothing interrupted."""
