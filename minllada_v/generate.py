@@ -18,7 +18,7 @@ import torch.distributed as dist
 from torch import Tensor
 from tqdm import tqdm
 
-from .answer import answer_text, denoise_answer, look, read_question
+from .answer import answer_row, answer_text, denoise_answer, look, read_question
 from .batch_run import read_questions, read_records, run_batch
 from .chat import IMAGE, MASK
 from .checkpoint import checkpoint_folder, load_pretrained, pick_device
@@ -27,7 +27,7 @@ from .config import read_config
 from .errors import InputError, complain, read_json
 from .generate_options import DTYPES, parse_arguments
 from .image import read_frames
-from .model import LLaDAV
+from .model import LLaDAV, check_diffusion
 from .processes import join_processes
 from .sampler import SamplerConfig, Step
 from .tokenizer import Tokenizer
@@ -144,6 +144,8 @@ def batch(arguments: argparse.Namespace, folder: Path, sampler: SamplerConfig, n
     done = read_records(out)
     device = join_processes(arguments.device, shard=False)
     model, tokenizer = load_pretrained(folder, device, DTYPES[arguments.dtype])
+    check_diffusion(model)
+    answer_row(model, tokenizer, torch.arange(0), sampler)  # what fits no question must not become every one's record
     if arguments.compile:
         compile_layers(model)
     for note in notes:

@@ -5,7 +5,7 @@
 The model is random: width 512, 8 layers, 8 heads, MLP 1536, vocabulary 126,464; the prompt has 1,548 tokens and the
 answer 128. The literal sampler computes float32 logits and a float64 softmax at every position of the canvas. Each
 mode runs in a process of its own, so that peak memory can be told apart. The two that run the whole canvas at every
-step run 4 and 8 steps of 16 tokens, in which as many places are open on average as in 128 steps, and must agree.
+step run 4 and 8 steps of 16 tokens, in which no fewer places are open on average than in 128 steps, and must agree.
 
 What a mode costs in answers only a trained model can tell: see bench_answers.py.
 """

@@ -6,18 +6,21 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
 import pytest
+import torch
 from golden_data import CHECKPOINT, golden_model, picture
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minllada_v.batch_run
 from minllada_v import InputError, Request, SamplerConfig, answer
-from minllada_v.batch_run import append, read_questions, read_records, run_batch
+from minllada_v.batch_answer import read_request
+from minllada_v.batch_run import answer_lines, append, read_questions, read_records, run_batch
 from minllada_v.generate import main
 
 OPTIONS = ["--weights", str(CHECKPOINT), "--device", "cpu", "--gen-length", "4"]
@@ -83,6 +86,51 @@ def test_a_bad_line_costs_the_others_nothing(tmp_path, capsys):
     before = (tmp_path / "answers.jsonl").read_bytes()
     assert run(capsys, questions, tmp_path / "answers.jsonl")[0] == 0
     assert (tmp_path / "answers.jsonl").read_bytes() == before
+
+
+def test_logits_that_are_no_numbers_cost_the_others_nothing(monkeypatch):
+    """Of a batch that fails together each question is answered alone."""
+    def with_a_broken_picture(model, tokenizer, request, seen):
+        row, features = read_request(model, tokenizer, request, seen)
+        return row, [rows * torch.nan for rows in features] if request.prompt == "broken" else features
+
+    monkeypatch.setattr(minllada_v.batch_run, "read_request", with_a_broken_picture)
+    model, tokenizer = golden_model()
+    lines = [(prompt, Request(prompt, [picture(0)], sampler=SamplerConfig(2))) for prompt in ("one", "broken", "two")]
+    found = answer_lines(model, tokenizer, lines, {})
+    assert [record["id"] for record in found] == ["one", "broken", "two"]
+    assert [record.get("text") for record in found] == [
+        answer(model, tokenizer, "one", [picture(0)], sampler=SamplerConfig(2)), None,
+        answer(model, tokenizer, "two", [picture(0)], sampler=SamplerConfig(2))]
+    assert "not finite at step 1 of 2" in found[1]["error"]
+
+
+def test_neighbours_share_a_picture_across_batches(tmp_path, monkeypatch):
+    picture(0).save(tmp_path / "0.png")
+    (model, tokenizer), tiles = golden_model(), []
+    look = type(model).project
+    monkeypatch.setattr(type(model), "project", lambda model, pixels: tiles.append(len(pixels)) or look(model, pixels))
+    lines = [(number, Request("Hi", [tmp_path / "0.png"], sampler=SamplerConfig(1))) for number in range(3)]
+    run_batch(model, tokenizer, lines[:1], set(), tmp_path / "one.jsonl", 1)
+    once = sum(tiles)
+    run_batch(model, tokenizer, lines, set(), tmp_path / "three.jsonl", 1)
+    assert len(records(tmp_path / "three.jsonl")) == 3 and sum(tiles) == 2 * once
+
+
+@pytest.mark.parametrize("options, says", [
+    (["--gen-length", "9000"], "prompt and answer are 9000 tokens long"),
+    (["--stop", "<|mdm_mask|>"], "a stop must not hold"),
+    ([], "trained with --autoregressive"),
+])
+def test_what_fits_no_question_is_the_runs_mistake(options, says, tmp_path, capsys, monkeypatch):
+    """Were it each question's, no record would be left to ask for with better options."""
+    model, tokenizer = golden_model()
+    if not options:
+        monkeypatch.setattr(model, "config", replace(model.config, autoregressive=True))
+    monkeypatch.setattr("minllada_v.generate.load_pretrained", lambda *_: (model, tokenizer))
+    questions = write(tmp_path / "questions.jsonl", {"prompt": "Hi"})
+    code, _, err = run(capsys, questions, tmp_path / "answers.jsonl", *options)
+    assert code == 2 and says in err and records(tmp_path / "answers.jsonl") == []
 
 
 def fake_answers(model, tokenizer, lines, seen) -> list[dict]:

@@ -270,6 +270,23 @@ def test_only_refreshes_run_the_whole_canvas(situation):
             assert (unprompted.run, unprompted.kept is None) == (view.run, view.kept is None)
 
 
+@pytest.mark.parametrize("fast", [{}, {"refresh_every": 2}, {"refresh_every": 9}, {"threshold": 0.99}])
+def test_what_stands_behind_a_stop_leaves_the_canvas_unless_it_is_exact(fast):
+    """Of prompt, four places and suffix the place in front of the last is the surest, and its token is the stop."""
+    views = []
+    table = torch.zeros(6, VOCABULARY)
+    table[3, 5] = 9
+
+    def denoise(asked):
+        views.extend(asked)
+        return torch.cat([table[view.positions[view.asked]] for view in asked])
+
+    row = Row(torch.tensor([0]), SamplerConfig(4, **fast), MASK_ID, FORBIDDEN, stops=[[5]], suffix=[6])
+    list(sample(denoise, [row]))
+    left = [0, 1, 2, 3, 5] if fast else list(range(6))
+    assert [view.positions.tolist() for view in views] == [list(range(6)), left, left]
+
+
 @settings(deadline=None)
 @given(situations(with_threshold=False), st.sampled_from([0.0, 0.3, 0.6, 0.9]))
 def test_a_threshold_commits_what_reaches_it(situation, threshold):
@@ -279,6 +296,17 @@ def test_a_threshold_commits_what_reaches_it(situation, threshold):
     for step in run(denoiser, prompt, config, stops, suffix):
         sure = step.candidates[step.confidence >= threshold].tolist()
         assert sorted(step.committed.tolist()) == (sure or [int(step.candidates[step.confidence.argmax()])])
+
+
+@pytest.mark.parametrize("threshold, left", [(0.25, [0]), (0.5, [1, 0]), (1.0, [2, 1, 0])])
+def test_what_just_reaches_the_threshold_is_committed(threshold, left):
+    """Three places, of which one is certain, one is torn between two tokens and one between four, and how many of them
+    are open after each step."""
+    table = torch.full((3, VOCABULARY), -torch.inf)
+    table[0, 2], table[1, 2:4], table[2, 2:6] = 0, 0, 0
+    steps = sample_one(lambda canvas, positions: table[positions], torch.tensor([], dtype=torch.long),
+                       SamplerConfig(3, threshold=threshold), MASK_ID)
+    assert [int((step.canvas == MASK_ID).sum()) for step in steps] == left
 
 
 @settings(deadline=None)
