@@ -70,6 +70,11 @@ def masking_property(mask, words, low, high, uniform):
     2. At each place stands the word that was there, or MASK.
     3. What is masked at time `low` is masked at time `high` too, with the same `uniform`: time only adds masks.
 
+    >>> masking_property(mask_words, ["the", "cat"], 0.2, 0.7, [0.5, 0.9])
+    True
+    >>> masking_property(lambda words, t, uniform: ["the"], ["the", "cat"], 0.2, 0.7, [0.5, 0.9])  # a word is lost
+    False
+
     Your property is tried with a right implementation and with some that we broke on purpose. It must be True for the
     first, always, and False for each of the others, on one input at least. Hint: call `mask` twice.
     """

@@ -66,7 +66,14 @@ def tokenizer_property(encode, decode, special_ids, text):
     this text, and False if not. From chapter 2 you know two things that must hold: one on `encode` and `decode`
     together, one on `encode` alone.
 
+    >>> tokenizer_property(lambda text: list(text.encode()), lambda ids: bytes(ids).decode(), {1000}, "café")
+    True
+    >>> tokenizer_property(lambda text: [99], lambda ids: bytes(ids).decode(), {1000}, "café")  # every text becomes "c"
+    False
+
     Your property is tried with a right tokenizer and with some that we broke on purpose. It must be True for the first,
     always, and False for each of the others, on one text at least.
+
+    Hint: read again what chapter 2 says that decoding gives back, and what happens to signals that a user types.
     """
     raise NotImplementedError

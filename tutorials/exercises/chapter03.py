@@ -13,6 +13,8 @@ def read_lines(feature_map, newline):
 
     >>> read_lines([[1, 2], [3, 4], [5, 6]], -1)
     [1, 2, -1, 3, 4, -1, 5, 6, -1]
+
+    Hint: start with an empty list. `extend` adds all of a line to it, `append` a single feature.
     """
     raise NotImplementedError
 
@@ -57,6 +59,8 @@ def border(size, map_size):
     (0, 7)
     >>> border((400, 100), (54, 27))
     (7, 0)
+
+    Hint: `int(x)` is ⌊x⌋ here, and `n // 2` is ⌊n / 2⌋.
     """
     raise NotImplementedError
 

@@ -77,6 +77,11 @@ def order_property(layer, rows, order):
     inputs, and False if not. Numbers that differ by less than 1e-9 count as equal, so a row has changed if one of its
     numbers differs by 1e-9 or more.
 
+    >>> order_property(lambda rows: rows + rows.mean(dim=0), torch.eye(3).double(), [2, 0, 1])
+    True
+    >>> order_property(lambda rows: 2 * rows, torch.eye(3).double(), [2, 0, 1])  # no row sees another
+    False
+
     Your property is tried with right blocks and with some that we broke on purpose.
 
     Hint: `rows[order]` is shuffled. Do not change `rows` itself: work on `rows.clone()`. `bool(…)` makes a plain True

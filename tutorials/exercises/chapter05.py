@@ -71,6 +71,13 @@ def rotary_property(turn, q, k, m, n, shift):
     q, k: two vectors of the same, even length. m, n, shift: whole numbers, 0 or more. Returns True if the three hold
     for these inputs, and False if not. Numbers that differ by less than 1e-6 count as equal.
 
+    >>> def turn(vector, position):
+    ...     return list(rotate_pair(vector, position, 0.1))
+    >>> rotary_property(turn, [1.0, 2.0], [3.0, 4.0], 1, 2, 5)
+    True
+    >>> rotary_property(lambda vector, position: [x + position for x in vector], [1.0, 2.0], [3.0, 4.0], 1, 2, 5)
+    False
+
     Your property is tried with two right implementations, which pair the numbers in different ways, and with some that
     we broke on purpose. (One that turns nothing at all would hold too, and would be no use.)
 

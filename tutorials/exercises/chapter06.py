@@ -73,6 +73,12 @@ def film_property(masking, labels, early, late, uniform):
     2. What is masked at `early` is masked at `late` too, with the same `uniform` (lemma 3).
     3. At time 1.0 every target is masked (lemma 4).
 
+    >>> labels, uniform = torch.tensor([-100, 5]), torch.tensor([0.1, 0.5])
+    >>> film_property(lambda labels, t, uniform: (labels != IGNORED) & (uniform < t), labels, 0.2, 0.6, uniform)
+    True
+    >>> film_property(lambda labels, t, uniform: uniform < t, labels, 0.2, 0.6, uniform)  # masks the first place too
+    False
+
     Your property is tried with two right implementations and with some that we broke on purpose. It must be True for
     the first two, always, and False for each of the others, on one input at least.
 

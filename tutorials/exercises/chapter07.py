@@ -74,6 +74,11 @@ def loss_property(loss, nats, p):
     loss: a function that is used like `sequence_loss` above; it may be right or wrong. nats: a list of 1 to 4 surprises.
     p: a number from 0.1 to 0.9. Returns True if the equation holds, but for rounding, and False if not.
 
+    >>> loss_property(sequence_loss, [1.0, 3.0], 0.5)
+    True
+    >>> loss_property(lambda nats, masked, p: 0, [1.0, 3.0], 0.5)
+    False
+
     Your property is tried with a right implementation and with some that we broke on purpose. It must be True for the
     first, always, and False for each of the others, on one input at least.
 

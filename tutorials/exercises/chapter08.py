@@ -90,6 +90,11 @@ def sampler_property(sampler, model, length, block):
     4. Of the masked places of that block, the model was surest of it, asked about the canvas as it was before the step.
     5. The new word is the one that the model gave there, asked about the same canvas.
 
+    >>> sampler_property(lambda model, length, block: [[MASK], ["red"]], lambda canvas: [("red", 0.8)], 1, 1)
+    True
+    >>> sampler_property(lambda model, length, block: [[MASK], ["blue"]], lambda canvas: [("red", 0.8)], 1, 1)
+    False
+
     Your property is tried with a right implementation and with some that we broke on purpose. It must be True for the
     first, always, and False for each of the others, on one input at least.
 

@@ -86,6 +86,14 @@ def resume_property(train, fresh, steps, stops):
     has the same state there as a run that was never stopped. Else return False. All of the state must be the same, and
     the numbers exactly equal: a small difference is one that grows.
 
+    >>> def fresh():
+    ...     return {"step": 0, "weights": [0.0], "momentum": [0.0]}
+    >>> resume_property(lambda state, until: state | {"step": until, "weights": [float(until)]}, fresh, 4, [2])
+    True
+    >>> resume_property(lambda state, until: {"step": until, "weights": [state["step"] + 1.0], "momentum": [0.0]},
+    ...                 fresh, 4, [2])  # its weights come out as 3.0, and without the stop as 1.0
+    False
+
     Your property is tried with a right implementation and with some that we broke on purpose. It must be True for the
     first, always, and False for each of the others, on one input at least.
 

@@ -93,6 +93,15 @@ def cache_property(cached, network, layers, before, after, start, stop):
     And always there must be stop − start numbers. Returns True if `cached` does right with these inputs, and False if
     not.
 
+    >>> def network(layers, tokens):
+    ...     return [float(sum(tokens))] * len(tokens)
+    >>> def cached(layers, before, after, start, stop):  # keeps nothing
+    ...     return network(layers, after)[start:stop]
+    >>> cache_property(cached, network, 1, [1, 2, 3], [1, 7, 3], 1, 2)
+    True
+    >>> cache_property(lambda *_: [0.0], network, 1, [1, 2, 3], [1, 7, 3], 1, 2)
+    False
+
     Your property is tried with two right implementations (one of them keeps nothing and runs everything again, which
     is never wrong) and with some that we broke on purpose. It must be True for the first two, always, and False for
     each of the others, on one input at least. Hint: compare with `abs(one - other) < 1e-6`, not with `==`.

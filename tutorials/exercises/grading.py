@@ -37,9 +37,10 @@ def require(condition: object, words: str, picture: Callable[[], Image.Image] | 
 
 def ask(function: Callable, *arguments):
     """What the student's `function` returns. An exception in it becomes `Wrong` with the call that led to it,
-    `NotImplementedError` becomes `NotYet`. The function gets copies, so it cannot spoil the grader's own values."""
+    `NotImplementedError` becomes `NotYet`. The function gets copies, so it cannot spoil the grader's own values; but
+    not of functions, since with a method its whole object would be copied, for every example."""
     try:
-        result = function(*copy.deepcopy(arguments))
+        result = function(*(one if callable(one) else copy.deepcopy(one) for one in arguments))
     except NotImplementedError:
         raise NotYet from None
     except (Exception, SystemExit) as error:
@@ -90,6 +91,8 @@ def spelled(value) -> str:
         return f"tensor({value.tolist()})" if value.numel() <= 40 else f"<a tensor of shape {tuple(value.shape)}>"
     if callable(value):
         return getattr(value, "__name__", "function")
+    if isinstance(value, set) and value:
+        return f"{{{', '.join(map(spelled, sorted(value)))}}}"
     if isinstance(value, list | tuple | dict):
         inside = ", ".join(map(spelled, value)) if not isinstance(value, dict) else ", ".join(
             f"{key!r}: {spelled(one)}" for key, one in value.items())
