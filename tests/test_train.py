@@ -497,6 +497,19 @@ def test_a_language_model_and_a_vision_tower_get_a_fresh_projector(tmp_path, cap
     assert all(tensor.abs().max() > 0 for tensor in model.mm_projector.state_dict().values())
 
 
+def test_a_text_only_model_is_trained_on_text_and_on_no_pictures(tmp_path, capsys):
+    language, _ = in_parts(tmp_path)
+    command = ["--out", tmp_path / "out", *SMALL, "--from", language, "--data", write(tmp_path, text_records(6)),
+               "--steps", "1", "--learning-rate", "1e-2"]
+    code, line = run(capsys, *command, "--stage", "align")
+    assert code == 2 and "trains on pictures" in line and "--language" in line
+    assert run(capsys, *command)[0] == 0
+    model, tokenizer = load_pretrained(tmp_path / "out" / "last", "cpu")
+    assert model.config.vision is None
+    assert not model.language_model.lm_head.weight.equal(golden_model()[0].language_model.lm_head.weight)
+    assert isinstance(answer(model, tokenizer, "Hi", sampler=SamplerConfig(gen_length=2)), str)
+
+
 def test_from_nothing_the_model_is_random_as_the_seed_says_and_knows_nothing(tmp_path, capsys):
     """Its first loss is that of a uniform guess: the logarithm of the vocabulary's size, on average."""
     for out, seed in (("a", 0), ("b", 0), ("c", 1)):
