@@ -78,7 +78,7 @@ def training_example(
     roles = {"human": "user", "gpt": "assistant"}
     messages = [("system", SYSTEM if system is None else system)]
     for message in conversation:
-        if message.get("from") not in roles or not isinstance(message.get("value"), str):
+        if message.get("from") not in tuple(roles) or not isinstance(message.get("value"), str):
             raise InputError(f"a message must be {{'from': 'human' or 'gpt', 'value': text}}, not {message!r}")
         messages.append((roles[message["from"]], message["value"]))
 

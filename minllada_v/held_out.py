@@ -11,8 +11,9 @@ from .records import derive_seed
 
 
 @torch.no_grad()
-def held_out_loss(learner: Learner, data: Examples, batch_size: int) -> float | None:
-    """The mean training loss over the held-out examples; None if there are none that can be read.
+def held_out_loss(learner: Learner, data: Examples, batch_size: int) -> tuple[float | None, list[int]]:
+    """The mean training loss over the held-out examples, None if there are none that can be read; and the numbers of
+    those that cannot.
 
     Times and masks are drawn anew, but the same at every evaluation, so that two evaluations differ by the model only.
     All processes must call this: the batches are dealt out to them.
@@ -30,7 +31,7 @@ def held_out_loss(learner: Learner, data: Examples, batch_size: int) -> float | 
             results[0, good], results[1, good] = losses, 1.0
     sum_over_processes(results)
     total, valid = results.sum(dim=1).tolist()
-    return total / valid if valid else None
+    return total / valid if valid else None, (results[1] == 0).nonzero()[:, 0].tolist()
 
 
 def sample_answers(learner: Learner, data: Examples, count: int, length: int) -> list[dict[str, str]]:

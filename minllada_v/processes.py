@@ -36,6 +36,13 @@ def sum_over_processes(values: torch.Tensor):
         dist.all_reduce(values)
 
 
+def ignore_signals(_: int):
+    """For processes that read data ahead. A signal to stop often goes to all of a run's processes; the training
+    process still needs the data of its step, and ends these itself."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
 class Signals:
     """Within `with`, Ctrl-C and SIGTERM end nothing, but set `number`. A second one acts as usual, except under
     torchrun, where each comes twice."""

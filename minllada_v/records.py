@@ -49,6 +49,7 @@ class LlavaData:
         self.path, self.seed = Path(path), seed
         self.folder = Path(image_folder) if image_folder is not None else self.path.parent
         self.records = read_records(self.path)
+        self.contents = "sha256 " + hashlib.sha256(self.path.read_bytes()).hexdigest()[:16]
         count = min(64, len(self.records) // 10) if held_out is None else held_out
         if not 0 <= count < len(self.records):
             raise InputError(f"{self.path} has {len(self.records)} records, so {count} cannot be held out of training")
@@ -109,7 +110,7 @@ def read_records(path: Path) -> list[dict | str]:
     Raises `InputError` if the file cannot be read, is a broken list, or holds nothing.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors put a mark in front
         if text.lstrip().startswith("["):
             records = json.loads(text)
         else:

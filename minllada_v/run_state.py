@@ -104,13 +104,18 @@ def flush(path: Path):
 
 def load_progress(folder: Path, settings: dict) -> Progress:
     """How far the run in the checkpoint `folder` is. Raises `InputError` if it was made with other `settings`."""
-    state = read_json(folder / "state.json")
+    path = folder / "state.json"
+    state = read_json(path)
+    try:
+        progress, made_with = Progress(**state["progress"]), dict(state["settings"])
+    except (KeyError, TypeError, ValueError):
+        raise InputError(f"{path} does not say how far the run is, or with which settings") from None
     for name, value in settings.items():
-        before = state.get("settings", {}).get(name)
+        before = made_with.get(name)
         if before != value:
             raise InputError(f"{folder.parent} holds a run with {name} {before}, and now it is {value}; "
                              "give the settings of that run, or another --out")
-    return Progress(**state["progress"])
+    return progress
 
 
 def checkpoint_state(progress: Progress, settings: dict) -> dict:
@@ -172,9 +177,20 @@ class Log:
             file.write(json.dumps(entry) + "\n")
 
     def read(self) -> list[dict]:
-        """All lines. One that a kill cut short is left out; that can only be the last."""
-        lines = self.path.read_text(encoding="utf-8").split("\n") if self.path.exists() else []
-        return [json.loads(line) for line in lines[:-1]]
+        """All lines. One that a kill cut short is left out; that can only be the last. Raises `InputError` if another
+        is not as `write` writes it."""
+        lines = self.path.read_bytes().split(b"\n") if self.path.exists() else []
+        entries = []
+        for number, line in enumerate(lines[:-1], start=1):
+            try:
+                entries.append(json.loads(line))
+                known = isinstance(entries[-1]["step"], int)
+            except (ValueError, KeyError, TypeError):
+                known = False
+            if not known:
+                raise InputError(f"line {number} of {self.path} is not from the log of a run; delete it and all after "
+                                 "it, or give another --out")
+        return entries
 
     def cut(self, step: int):
         """Forget what came after `step`: those steps will be made again."""

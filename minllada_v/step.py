@@ -28,6 +28,7 @@ from .run_state import Log, Progress, whole
 WARM_UP = 0.03  # share of the steps in which the learning rate rises
 BROKEN_LIMIT = 0.01  # share of broken examples that stops a run
 BROKEN_COUNT_FROM = 100  # examples, below which only the end of the run is judged
+HINT = "try a lower learning rate or --dtype float32, in another --out"
 
 
 @dataclass
@@ -83,10 +84,10 @@ def take_step(run: Run, batches: Iterator[list[Example | InputError]], signals: 
     progress.broken += len(broken)
     if run.rank == 0:
         for place in broken:
-            error = run.data[first + place]  # read again: it may have been another process that could not
-            reason = str(error) if isinstance(error, InputError) else f"example {first + place}, which can be read now"
-            run.log.write(step=progress.step, skipped=reason)
-            tqdm.write(f"skipped: {reason}", file=sys.stderr)
+            # Read again: it may have been another process that could not.
+            problem = reason(run.data[first + place], f"example {first + place}")
+            run.log.write(step=progress.step, skipped=problem)
+            tqdm.write(f"skipped: {problem}", file=sys.stderr)
     loss = None
     if len(broken) < count:
         loss = losses.sum().item() / (count - len(broken))
@@ -96,6 +97,11 @@ def take_step(run: Run, batches: Iterator[list[Example | InputError]], signals: 
         raise RunError(f"{progress.broken} of {progress.seen} examples were broken, more than "
                        f"{BROKEN_LIMIT:.0%}; {run.log.path} names them")
     return loss, stop
+
+
+def reason(example: Example | InputError, name: str) -> str:
+    """Why an example is broken; `name` is what to call it if this time it is not."""
+    return str(example) if isinstance(example, InputError) else f"{name}, which can be read now"
 
 
 def forward_and_backward(
@@ -135,8 +141,7 @@ def update(run: Run, loss: float, scale: float):
         parameter.grad *= scale
     norm = float(whole(nn.utils.clip_grad_norm_(trained, run.arguments.clip)))
     if not math.isfinite(loss) or not math.isfinite(norm):
-        raise RunError(f"at step {run.progress.step} the loss is {loss} and the gradient's length {norm}; "
-                       "try a lower learning rate, or --dtype float32")
+        raise RunError(f"at step {run.progress.step} the loss is {loss} and the gradient's length {norm}; {HINT}")
     factor = learning_rate_factor(run.progress.step - 1, run.steps)
     for group in run.optimizer.param_groups:
         group["lr"] = group["peak"] * factor

@@ -25,13 +25,13 @@ from .held_out import held_out_loss, sample_answers
 from .learner import Learner, choose_trainable, distribute, save_memory
 from .lessons import LESSONS
 from .train_options import parse_arguments, settings_of
-from .processes import Signals, join_processes, rank_and_size
+from .processes import Signals, ignore_signals, join_processes, rank_and_size
 from .records import LlavaData, WorldData
 from .run_state import (
     Log, Progress, checkpoint_state, flush, load_optimizer, load_progress, recover, save_checkpoint,
 )
 from .start import Start, as_json, from_checkpoint, from_nothing, from_parts
-from .step import Run, make_optimizer, take_step
+from .step import HINT, Run, make_optimizer, reason, take_step
 
 SAMPLE_ANSWERS = 4
 
@@ -56,6 +56,8 @@ def begin(arguments: argparse.Namespace, device: torch.device) -> Run:
     examples_a_step = arguments.batch_size * arguments.accumulate * processes
     steps = arguments.steps or math.ceil(len(data.training) / examples_a_step)
     settings = settings_of(arguments) | {"steps": steps, "examples a step": examples_a_step}
+    if arguments.data:
+        settings["contents of data"] = data.contents
     goes_on = last.exists()
     progress = load_progress(last, settings) if goes_on else Progress()
     start = from_checkpoint(last) if goes_on else first_weights(arguments)
@@ -109,7 +111,8 @@ def train(run: Run) -> int:
     with Signals() as signals, tqdm(total=run.steps, initial=progress.step, desc="training", unit="step",
                                     disable=run.rank > 0) as bar:
         batches = iter(DataLoader(run.data, batch_sampler=turns, num_workers=arguments.workers, collate_fn=list,
-                                  multiprocessing_context="fork" if arguments.workers else None))
+                                  multiprocessing_context="fork" if arguments.workers else None,
+                                  worker_init_fn=ignore_signals))
         while progress.step < run.steps:
             loss, stop = take_step(run, batches, signals)
             bar.set_postfix_str("" if loss is None else f"loss {loss:.4f}", refresh=False)
@@ -121,12 +124,15 @@ def train(run: Run) -> int:
                 save(run, "last", run.optimizer)
             if stop and not done:
                 return signals.number or 15
-    return 0
+        return signals.number  # what came in the last step: a preset's next stage shall not begin
 
 
 def evaluate(run: Run):
-    """Log the loss on what is held out and a few answers, draw the curve, keep the best weights."""
-    loss = held_out_loss(run.learner, run.data, run.arguments.batch_size)
+    """Log the loss on what is held out and a few answers, draw the curve, keep the best weights. Raises `RunError` if
+    the loss is no number."""
+    loss, broken = held_out_loss(run.learner, run.data, run.arguments.batch_size)
+    if loss is not None and not math.isfinite(loss):
+        raise RunError(f"at step {run.progress.step} the loss on what is held out is {loss}; {HINT}")
     best = loss is not None and (run.progress.best is None or loss < run.progress.best)
     if best:
         run.progress.best = loss
@@ -138,7 +144,8 @@ def evaluate(run: Run):
         length = run.arguments.answer_length or min(32, run.learner.model.config.gen_length)
         answers = sample_answers(run.learner, run.data, SAMPLE_ANSWERS, length)
     if run.rank == 0:
-        run.log.write(step=run.progress.step, held_out_loss=loss, best=best, answers=answers)
+        problems = [reason(run.data.held_out(number), f"held-out example {number}") for number in broken]
+        run.log.write(step=run.progress.step, held_out_loss=loss, best=best, broken=problems, answers=answers)
         entries = run.log.read()
         draw_curve(*([(entry["step"], entry[key]) for entry in entries if entry.get(key) is not None]
                      for key in ("loss", "held_out_loss")), run.arguments.out / "loss.png")
@@ -180,6 +187,10 @@ def run_stage(arguments: argparse.Namespace) -> int:
         return _complain(f"interrupted; {_what_stands(arguments)}", 130)
     except (RunError, MemoryError, torch.OutOfMemoryError, OSError) as error:
         return _complain(f"stopped: {str(error) or type(error).__name__}; {_what_stands(arguments)}", 1)
+    except RuntimeError as error:
+        if "can't allocate memory" not in str(error):  # how PyTorch says it on a CPU
+            raise
+        return _complain(f"stopped: out of memory; {_what_stands(arguments)}", 1)
 
 
 def _what_stands(arguments: argparse.Namespace) -> str:
@@ -187,7 +198,7 @@ def _what_stands(arguments: argparse.Namespace) -> str:
     last = arguments.out / "last"
     try:
         step = read_json(last / "state.json")["progress"]["step"]
-    except (InputError, KeyError):
+    except (InputError, KeyError, TypeError):
         return "nothing had been saved yet"
     return f"{last} holds step {step}, and the same command goes on from there"
 

@@ -68,11 +68,12 @@ def parse_stage(argv: Sequence[str]) -> argparse.Namespace:
     option("--steps", metavar="N", type=_above_zero, help="optimizer steps (one epoch of --data)")
     option("--batch-size", metavar="N", type=_above_zero, default=8, help="examples at once, in each process (8)")
     option("--accumulate", metavar="N", type=_above_zero, default=1, help="batches whose gradients make a step (1)")
-    option("--learning-rate", metavar="R", type=_rate, help="peak (align 1e-3, tune 1e-5)")
-    option("--vision-learning-rate", metavar="R", type=_rate, help="peak for the vision tower; 0 freezes it (a fifth)")
+    option("--learning-rate", metavar="R", type=_rate, help="peak (tune 1e-5, else 1e-3)")
+    option("--vision-learning-rate", metavar="R", type=_rate,
+           help="peak for the vision tower; 0 freezes it (tune: a fifth)")
     option("--clip", metavar="R", type=_rate, default=1.0, help="longest gradient; a longer one is shortened (1)")
     option("--seed", metavar="N", type=int, default=0, help="of order, masks and fresh weights (0)")
-    option("--held-out", metavar="N", type=int, help="examples to evaluate on (a tenth, at most 64)")
+    option("--held-out", metavar="N", type=int, help="examples to evaluate on (64; of --data at most a tenth)")
     option("--evaluate-every", metavar="N", type=_above_zero, default=500, help="steps between evaluations (500)")
     option("--answer-length", metavar="N", type=_above_zero, help="tokens of sample answers (32, or the model's)")
     option("--save-every", metavar="N", type=_above_zero, default=500, help="steps between savings (500)")
@@ -112,7 +113,8 @@ def parse_stage(argv: Sequence[str]) -> argparse.Namespace:
 def settings_of(arguments: argparse.Namespace) -> dict:
     """The options that the numbers of a run depend on, as JSON can hold them. The others may change when it goes on."""
     names = ("data", "image_folder", "world", "start", "language", "vision", "config", "stage", "system", "canvas",
-             "autoregressive", "attention", "batch_size", "learning_rate", "vision_learning_rate", "clip", "seed", "held_out", "dtype")
+             "autoregressive", "attention", "batch_size", "learning_rate", "vision_learning_rate", "clip", "seed",
+             "held_out", "dtype")
     values = {name.replace("_", "-"): getattr(arguments, name) for name in names}
     return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
 

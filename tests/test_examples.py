@@ -98,6 +98,7 @@ BROKEN = {
     "no answer": ({"conversations": [{"from": "human", "value": "Hi"}]}, "nothing to learn"),
     "unknown speaker": ({"conversations": [*said("Hi", "Hi"), {"from": "cat", "value": "Miau"}]}, "'human' or 'gpt'"),
     "text is a number": ({"conversations": [*said("Hi", "Hi"), {"from": "human", "value": 3}]}, "'human' or 'gpt'"),
+    "speaker is a list": ({"conversations": [*said("Hi", "Hi"), {"from": ["gpt"], "value": "x"}]}, "'human' or 'gpt'"),
     "no conversation": ({"image": "a.png"}, "conversations"),
     "messages are strings": ({"conversations": ["Hi"]}, "conversations"),
     "a list": ([1, 2], "conversations"),
@@ -131,6 +132,13 @@ def test_a_broken_line_is_one_broken_record_and_a_broken_list_is_refused(tmp_pat
             LlavaData(path, None, 0)
     with pytest.raises(InputError, match="cannot be read"):
         LlavaData(tmp_path / "none.json", None, 0)
+
+
+@pytest.mark.parametrize("lines", [False, True], ids=["list", "lines"])
+def test_a_byte_order_mark_in_front_is_passed_over(tmp_path, lines):
+    path = write(tmp_path, numbered(2), lines)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert not any(isinstance(examples(path)[number], InputError) for number in range(2))
 
 
 def test_stage_align_refuses_conversations(tmp_path):

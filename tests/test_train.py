@@ -4,6 +4,7 @@ what goes wrong is said, with the last good checkpoint intact."""
 import errno
 import json
 import math
+import multiprocessing
 import os
 import re
 import signal
@@ -25,6 +26,7 @@ from safetensors.torch import load_file, save_file
 import minllada_v.learner
 import minllada_v.run_state
 import minllada_v.step
+import minllada_v.train
 from minllada_v import SamplerConfig, answer, load_pretrained
 from minllada_v.chat import EOS, IGNORED
 from minllada_v.checkpoint import open_tensors, released_name
@@ -33,7 +35,7 @@ from minllada_v.examples import Example, Examples
 from minllada_v.learner import Learner, choose_trainable, save_memory, to_float32
 from minllada_v.lessons import LESSONS, PRESETS
 from minllada_v.masking import draw_times
-from minllada_v.train_options import parse_arguments
+from minllada_v.train_options import EXAMPLES, parse_arguments
 from minllada_v.records import LlavaData, WorldData, derive_seed
 from minllada_v.run_state import Log, recover, save_checkpoint
 from minllada_v.start import from_checkpoint, from_nothing
@@ -267,29 +269,52 @@ def test_killed_at_any_step_of_saving_a_whole_checkpoint_is_left(tmp_path, monke
     assert reached > 1 and age == "new"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_and_says_how_to_go_on(tmp_path, capsys, monkeypatch, finished, number):
-    out, write_line = tmp_path / "out", Log.write
+@pytest.mark.parametrize("saved", [False, True])
+def test_killed_between_the_log_and_the_checkpoint_the_numbers_are_the_same(tmp_path, monkeypatch, finished, saved):
+    """With the last evaluation in the log and its step not yet saved, or right after saving."""
+    out, save = tmp_path / "out", minllada_v.train.save
+
+    def killed(run, name, *others):
+        if (name, run.progress.step) == ("last", 6) and not saved:
+            raise Killed
+        save(run, name, *others)
+        if (name, run.progress.step) == ("last", 4) and saved:
+            raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr("minllada_v.train.save", killed)
+        main(["--out", str(out), *WORLD])
+    assert main(["--out", str(out), *WORLD]) == 0
+    assert log(out) == log(finished) and same_weights(out / "last", finished / "last")
+
+
+@pytest.mark.parametrize("number, workers", [(signal.SIGINT, 0), (signal.SIGTERM, 2)])
+def test_a_signal_saves_and_says_how_to_go_on(tmp_path, capsys, monkeypatch, finished, number, workers):
+    """Also where it goes to the processes that read ahead as well, as a terminal and `timeout` send it."""
+    out, write_line, command = tmp_path / "out", Log.write, [*WORLD, "--workers", workers]
 
     def interrupted(self, **entry):
         write_line(self, **entry)
         if entry["step"] == 3 and "loss" in entry:
-            os.kill(os.getpid(), number)
+            reached = [os.getpid(), *(child.pid for child in multiprocessing.active_children())]
+            assert len(reached) == 1 + workers
+            subprocess.run(["kill", f"-{number:d}", *map(str, reached)])  # what comes from a parent is told apart
 
     with monkeypatch.context() as patch:
         patch.setattr(Log, "write", interrupted)
-        code, line = run(capsys, "--out", out, *WORLD)
+        code, line = run(capsys, "--out", out, *command)
     assert code == 128 + number and "step" in line and "the same command goes on" in line
     assert len(losses(out)) in (3, 4)
-    assert run(capsys, "--out", out, *WORLD)[0] == 0
+    assert run(capsys, "--out", out, *command)[0] == 0
     assert log(out) == log(finished) and same_weights(out / "last", finished / "last")
-    assert run(capsys, "--out", out, *WORLD)[0] == 0  # there is nothing left to do
+    assert run(capsys, "--out", out, *command)[0] == 0  # there is nothing left to do
     assert log(out) == log(finished)
 
 
 TWO = """
 import os, sys
 import minllada_v.step
+import minllada_v.train
 from minllada_v.train import main
 minllada_v.step.BROKEN_LIMIT = 1
 port, out, *common = sys.argv[1:]
@@ -363,6 +388,10 @@ def test_a_preset_runs_its_stages_and_goes_on_where_it_stopped(tmp_path, capsys,
     """What was given beside it counts for every stage; the words of patches teach just the way from pixels to words."""
     monkeypatch.setitem(PRESETS, "first-lesson", SMALLEST_PRESET)
     command = ["--preset", "first-lesson", "--out", tmp_path / "out", *SMALL, "--system", "answer."]
+    with monkeypatch.context() as patch:  # Ctrl-C when there is nothing left to do but to save
+        patch.setattr("minllada_v.train.evaluate", lambda run: os.kill(os.getpid(), signal.SIGINT))
+        code, line = run(capsys, *command)
+    assert code == 130 and "stopped at step 2 of 2 and saved" in line and not (tmp_path / "out" / "tune").exists()
     assert run(capsys, *command)[0] == 0
     start = from_nothing(BUILT_IN / "config.json", seed=0).model
     seeing, reading = weights(tmp_path / "out" / "vision" / "last"), weights(tmp_path / "out" / "tune" / "last")
@@ -393,12 +422,32 @@ def test_every_preset_is_made_of_sound_commands(preset):
     (["--stage", "tune", "--vision-learning-rate", "0"], {"mm_projector", "image_newline", "language_model"}),
 ], ids=["align", "tune", "frozen vision"])
 def test_a_stage_trains_what_it_should(tmp_path, capsys, options, expected):
-    picture(0).save(tmp_path / "a.png")
+    (tmp_path / "pictures").mkdir()
+    picture(0).save(tmp_path / "pictures" / "a.png")
     record = {"image": "a.png", "conversations": said("<image>", "A cat.")}
     code, _ = run(capsys, "--out", tmp_path / "out", *SMALL, *GOLDEN, "--data", write(tmp_path, [record] * 5),
-                  "--learning-rate", "1e-2", *options)
+                  "--image-folder", tmp_path / "pictures", "--learning-rate", "1e-2", *options)
     assert code == 0 and changed_parts(tmp_path / "out") == expected
     assert set(log(tmp_path / "out")[-1]["answers"][0]) == {"question", "expected", "answer"}
+
+
+def test_gradients_are_clipped_and_the_vision_tower_has_a_rate_of_its_own(tmp_path, capsys, monkeypatch, finished):
+    """In bfloat16, which gives nearly the loss that float32 does."""
+    step, seen = torch.optim.AdamW.step, []
+
+    def watched(self, *arguments):
+        norm = torch.cat([p.grad.flatten() for group in self.param_groups for p in group["params"]]).norm().item()
+        others, vision = self.param_groups
+        assert [sum(p.dim() == 4 for p in group["params"]) for group in (others, vision)] == [0, 1]  # the convolution
+        seen.append((norm, others["lr"], vision["lr"]))
+        return step(self, *arguments)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", watched)
+    code, _ = run(capsys, "--out", tmp_path / "out", *WORLD, "--clip", "0.5", "--vision-learning-rate", "1e-4",
+                  "--dtype", "bfloat16", "--steps", "2")
+    assert code == 0 and all(entry["gradient_norm"] > 1 for entry in log(tmp_path / "out") if "loss" in entry)
+    assert seen == [pytest.approx((0.5, rate, rate / 30), rel=1e-3) for rate in (3e-3, 3e-3)]
+    assert 0 < abs(losses(tmp_path / "out")[0] / losses(finished)[0] - 1) < 0.02
 
 
 def in_parts(folder: Path) -> tuple[Path, Path]:
@@ -412,7 +461,8 @@ def in_parts(folder: Path) -> tuple[Path, Path]:
     names = [("model.embed_tokens.", "model.transformer.wte."), ("model.norm.", "model.transformer.ln_f."),
              ("lm_head.", "model.transformer.ff_out."), ("model.layers.", "model.transformer.blocks."),
              ("self_attn.o_proj", "attn_out"), ("self_attn.", ""), ("mlp.gate_proj", "ff_proj"),
-             ("mlp.up_proj", "up_proj"), ("mlp.down_proj", "ff_out"), ("input_layernorm", "attn_norm"), ("post_attention_layernorm", "ff_norm")]
+             ("mlp.up_proj", "up_proj"), ("mlp.down_proj", "ff_out"), ("input_layernorm", "attn_norm"),
+             ("post_attention_layernorm", "ff_norm")]
     in_8b, in_siglip = {}, {}
     for name, tensor in tensors.items():
         tower = "model.vision_tower.vision_tower."
@@ -447,6 +497,19 @@ def test_a_language_model_and_a_vision_tower_get_a_fresh_projector(tmp_path, cap
     assert all(tensor.abs().max() > 0 for tensor in model.mm_projector.state_dict().values())
 
 
+def test_a_text_only_model_is_trained_on_text_and_on_no_pictures(tmp_path, capsys):
+    language, _ = in_parts(tmp_path)
+    command = ["--out", tmp_path / "out", *SMALL, "--from", language, "--data", write(tmp_path, text_records(6)),
+               "--steps", "1", "--learning-rate", "1e-2"]
+    code, line = run(capsys, *command, "--stage", "align")
+    assert code == 2 and "trains on pictures" in line and "--language" in line
+    assert run(capsys, *command)[0] == 0
+    model, tokenizer = load_pretrained(tmp_path / "out" / "last", "cpu")
+    assert model.config.vision is None
+    assert not model.language_model.lm_head.weight.equal(golden_model()[0].language_model.lm_head.weight)
+    assert isinstance(answer(model, tokenizer, "Hi", sampler=SamplerConfig(gen_length=2)), str)
+
+
 def test_from_nothing_the_model_is_random_as_the_seed_says_and_knows_nothing(tmp_path, capsys):
     """Its first loss is that of a uniform guess: the logarithm of the vocabulary's size, on average."""
     for out, seed in (("a", 0), ("b", 0), ("c", 1)):
@@ -472,6 +535,19 @@ def test_a_broken_record_is_counted_named_and_skipped(tmp_path, capsys):
     assert "record 50" in skipped and "none.png" in skipped
     state = json.loads((tmp_path / "out" / "last" / "state.json").read_text())
     assert (state["progress"]["seen"], state["progress"]["broken"]) == (120, 1)
+
+
+def test_what_is_held_out_and_broken_is_named_too(tmp_path, capsys):
+    records = [{"id": f"cat {index}", "image": "none.png", "conversations": said("<image>", "A cat.")}
+               for index in range(8)]
+    held_out = {int(index) for index in LlavaData(write(tmp_path, records), None, 0, 2).held_out}
+    records = [record if index in held_out else text_records(1)[0] for index, record in enumerate(records)]
+    records[min(held_out)] = text_records(1)[0]
+    code, _ = run(capsys, "--out", tmp_path / "out", *SMALL, *GOLDEN, "--data", write(tmp_path, records))
+    last = log(tmp_path / "out")[-1]
+    assert code == 0 and last["held_out_loss"] > 0
+    [problem] = last["broken"]
+    assert f"record {max(held_out)}: " in problem and "none.png" in problem
 
 
 def test_a_step_with_a_broken_record_is_the_mean_of_the_others(tmp_path, capsys, monkeypatch):
@@ -529,6 +605,49 @@ def test_a_loss_that_is_no_number_stops_before_it_does_harm(tmp_path, capsys, mo
     assert log(out) == log(finished) and same_weights(out / "last", finished / "last")
 
 
+def test_a_held_out_loss_that_is_no_number_stops_the_run(tmp_path, capsys, monkeypatch):
+    """As the best it would stay the best for ever."""
+    monkeypatch.setattr("minllada_v.train.held_out_loss", lambda *_: (math.nan, []))
+    code, line = run(capsys, "--out", tmp_path / "out", *WORLD)
+    assert code == 1 and "at step 3 the loss on what is held out is nan" in line and "last holds step 2" in line
+    assert not (tmp_path / "out" / "best").exists()
+
+
+def test_too_little_memory_is_said(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("minllada_v.learner.masked_loss", lambda *_: torch.empty(2**50))
+    code, line = run(capsys, "--out", tmp_path / "out", *WORLD)
+    assert code == 1 and "stopped: out of memory; nothing had been saved yet" in line
+
+
+@pytest.mark.parametrize("moment", ["log", "curve"])
+def test_a_disk_that_is_full_beside_the_checkpoint_leaves_it_too(tmp_path, capsys, monkeypatch, finished, moment):
+    """With half a line in the log, or half a picture."""
+    out, write_line, full = tmp_path / "out", Log.write, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def write_part(self, **entry):
+        if entry["step"] == 5 and moment == "log":
+            with self.path.open("a") as file:
+                file.write(json.dumps(entry)[:20])
+            raise full
+        write_line(self, **entry)
+
+    def draw(training, held_out, path):
+        path.write_bytes(b"what still fitted")
+        if moment == "curve":
+            raise full
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Log, "write", write_part)
+        patch.setattr("minllada_v.train.draw_curve", draw)
+        code, line = run(capsys, "--out", out, *WORLD)
+    held = {"log": 4, "curve": 2}[moment]
+    assert code == 1 and "No space left on device" in line and f"last holds step {held}" in line
+    assert run(capsys, "--out", out, *WORLD)[0] == 0
+    assert log(out) == log(finished) and same_weights(out / "last", finished / "last")
+    with Image.open(out / "loss.png") as curve:
+        curve.load()
+
+
 @pytest.mark.parametrize("error", [
     OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
     SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
@@ -552,9 +671,41 @@ def test_a_full_disk_leaves_the_last_checkpoint(tmp_path, capsys, monkeypatch, f
 
 
 def test_a_run_goes_on_with_its_own_settings_only(finished, capsys):
-    code, line = run(capsys, "--out", finished, *WORLD, "--learning-rate", "1")
-    assert code == 2 and "learning-rate 0.003, and now it is 1.0" in line
+    for option, value, problem in (("--learning-rate", 1, "learning-rate 0.003, and now it is 1.0"),
+                                   ("--steps", 8, "steps 6, and now it is 8")):
+        code, line = run(capsys, "--out", finished, *WORLD, option, value)
+        assert code == 2 and problem in line and "another --out" in line
     assert run(capsys, "--out", finished, *WORLD, "--save-every", "1", "--checkpointing")[0] == 0
+
+
+def test_a_run_does_not_go_on_with_other_data_or_from_what_it_cannot_read(tmp_path, capsys):
+    """Longer or shorter data would be in another order from there on. Each broken file is named, and left as it is."""
+    out, data = tmp_path / "out", write(tmp_path, text_records(6))
+    command = ["--out", out, *SMALL, *GOLDEN, "--data", data, "--steps", "1"]
+    assert run(capsys, *command)[0] == 0
+    write(tmp_path, text_records(5))
+    code, line = run(capsys, *command)
+    assert code == 2 and "contents of data" in line and "another --out" in line
+    write(tmp_path, text_records(6))
+    state = json.loads((out / "last" / "state.json").read_text())
+    for path, contents, problem in (
+        ("last/state.json", "{", "not valid JSON"),
+        ("last/state.json", "{}", "state.json does not say how far"),
+        ("last/state.json", json.dumps(state | {"progress": {"steps": 1}}), "state.json does not say how far"),
+        ("last/state.json", json.dumps(state | {"settings": [1]}), "state.json does not say how far"),
+        ("last/optimizer.safetensors", "x", "optimizer.safetensors is missing or broken"),
+        ("last/model.safetensors", "x", "model.safetensors is truncated"),
+        ("log.jsonl", '{"step": 1}\n\0\0\n{"step": 2}\n', "line 2 of"),
+        ("log.jsonl", '{"epoch": 1}\n', "line 1 of"),
+        ("log.jsonl", '{"step": "one"}\n', "line 1 of"),
+        ("log.jsonl", "1\n", "line 1 of"),
+    ):
+        before = (out / path).read_bytes()
+        (out / path).write_text(contents)
+        code, line = run(capsys, *command)
+        assert code == 2 and problem in line and (out / path).read_text() == contents, path
+        (out / path).write_bytes(before)
+    assert run(capsys, *command)[0] == 0
 
 
 @settings(max_examples=30, deadline=None)
@@ -595,6 +746,12 @@ def test_a_log_that_was_cut_short_is_read_up_to_there(tmp_path_factory, steps, c
 def test_wrong_options_are_named(tmp_path, capsys, arguments, problem):
     code, line = run(capsys, "--out", tmp_path / "out", "--device", "cpu", *arguments)
     assert code == 2 and problem in line
+
+
+def test_the_examples_of_the_help_are_sound():
+    lines = EXAMPLES.split("\n\n")[0].replace("\\\n", "").splitlines()[1:]
+    stages = [parse_arguments(line.split("minllada_v.train")[1].split()) for line in lines]
+    assert len(stages) == 3 and all(len(stage) == 1 for stage in stages)
 
 
 def test_a_folder_with_something_else_is_left_alone(tmp_path, capsys):

@@ -1,6 +1,8 @@
 """The small world's answers against an oracle that only sees pixels, and the files that the command writes."""
 
+import errno
 import json
+import os
 import re
 from collections import Counter
 
@@ -377,3 +379,12 @@ def test_the_command_refuses_what_it_cannot_do_in_one_line(tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
         main(["--out", str(tmp_path / "empty"), "--count", "many"])
     assert stop.value.code == 2
+
+
+def test_a_full_disk_is_said(tmp_path, capsys, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    assert main(["--out", str(tmp_path / "world"), "--count", "3"]) == 1
+    assert "minllada_v: failed: [Errno 28] No space left on device" in capsys.readouterr().err
