@@ -185,7 +185,8 @@ def motion(rng: Generator, most: int, size: Size) -> Drawn:
     if way in ("left", "up"):
         offsets.reverse()
     moved = [shifted(mover, 0, offset) if axis else shifted(mover, offset, 0) for offset in offsets]
-    return [reading_order([thing, *still], size) for thing in moved], [(f"which way does the {moving} move?", f"{moving}: {way}")]
+    scenes = [reading_order([thing, *still], size) for thing in moved]
+    return scenes, [(f"which way does the {moving} move?", f"{moving}: {way}")]
 
 
 def _cells(scene: Scene, size: Size) -> list[Thing | None]:
