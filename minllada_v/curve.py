@@ -18,7 +18,7 @@ def smoothed(points: Points, window: int) -> Points:
 
 
 def draw_curve(training: Points, held_out: Points, path: Path):
-    """Write a PNG: the training loss in grey, its running mean in blue, the loss on what is held out in red. Without
+    """Write a PNG: the training loss in grey, its running mean in blue, the loss on what is held out in orange. Without
     any point nothing is written."""
     if not training + held_out:
         return

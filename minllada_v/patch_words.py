@@ -37,7 +37,7 @@ def patch_words(scenes: Sequence[Scene], size: tuple[int, int], tile: int, patch
     `scenes` belong to pictures of `size` (width, height). A single picture is seen as a whole, in a base tile, and in
     a grid of tiles; of several pictures each is one tile. What covers a patch most gives it its name and colour, and
     the patch that holds the middle of a thing is its place. A shape's column and row are those of its cell, as far as
-    the tile shows: a tile that is as wide as a cell cannot know its column. In bars and digits they are the patch's own.
+    the tile shows: a tile that is as wide as a cell cannot know its column. In bars and digits a patch has its own.
     """
     width, height = size
     # What is seen: the scene, from which left and top, at which scale, and how many columns and rows of cells.

@@ -27,7 +27,8 @@ FRAMES = 8  # of a video
 WORDS = (
     *COLOURS, *SHAPES, *(f"{shape}s" for shape in SHAPES), "shape", "shapes", "colour", "place", "picture", "number",
     "bar", "yes", "no", "left", "right", "above", "below", "up", "down", "what", "which", "where", "how", "many", "way",
-    "is", "are", "does", "move", "differs", "describe", "tallest", "there", "this", "the", "a", "b", "and", "it", "from",
+    "is", "are", "does", "move", "differs", "describe", "tallest", "there", "this", "the", "a", "b", "and", "it",
+    "from",
 )
 
 Size = tuple[int, int]
