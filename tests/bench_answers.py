@@ -12,6 +12,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from tqdm import tqdm
 
 from minllada_v import Request, SamplerConfig, load_pretrained
@@ -22,6 +23,7 @@ from minllada_v.questions import ABILITIES
 from minllada_v.world import draw_sample
 
 REFRESH, THRESHOLD = (2, 4, 8, 16, 32), (1.0, 0.99, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5)
+ROUNDS = 2  # of all modes; the faster one counts, for a mode takes seconds and machines are noisy
 
 
 def modes(length: int) -> dict[str, SamplerConfig]:
@@ -87,10 +89,13 @@ def main():
     requests, expected = [request for request, _ in drawn], [answer for _, answer in drawn]
     seen: dict = {}
     ways = modes(model.config.gen_length)
-    results = {name: answer_all(model, tokenizer, [replace(request, sampler=sampler) for request in requests],
+    rounds = [{name: answer_all(model, tokenizer, [replace(request, sampler=sampler) for request in requests],
                                 arguments.batch_size, seen, name) for name, sampler in ways.items()}
+              for _ in range(ROUNDS)]
+    results = {name: min((each[name] for each in rounds), key=lambda result: result["seconds"]) for name in ways}
     exact = results["exact"]
-    print(f"{len(requests)} questions of the test split, {model.config.gen_length} tokens, batches of {arguments.batch_size}")
+    print(f"{len(requests)} questions of the test split, {model.config.gen_length} tokens, batches of "
+          f"{arguments.batch_size}, {torch.get_num_threads()} threads")
     print(f"{'mode':<26}{'right':>8}{'as exact':>10}{'tokens / pass':>15}{'passes':>8}{'s':>8}{'times as fast':>15}")
     rows = {}
     for name, result in results.items():
@@ -103,10 +108,11 @@ def main():
         draw_picture(rows, arguments.picture)
     for name in ("exact", "refresh 8", "threshold 0.9"):
         eight = [replace(request, sampler=ways[name]) for request in requests[:8]]
-        together, singles = (answer_all(model, tokenizer, eight, size, seen, f"{name}, {size} at once") for size in (8, 1))
+        together, singles = (answer_all(model, tokenizer, eight, size, seen, f"{name}, {size} at once")
+                             for size in (8, 1))
         assert together["texts"] == singles["texts"]
-        print(f"{name}: 8 questions take {singles['seconds']:.2f} s one by one, {together['seconds']:.2f} s as a batch: "
-              f"{singles['seconds'] / together['seconds']:.1f} times the tokens a second (target: 2)")
+        print(f"{name}: 8 questions take {singles['seconds']:.2f} s one by one, {together['seconds']:.2f} s as a "
+              f"batch: {singles['seconds'] / together['seconds']:.1f} times the tokens a second (target: 2)")
 
 
 if __name__ == "__main__":
