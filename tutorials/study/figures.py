@@ -86,10 +86,10 @@ def alone(entry: dict) -> float:
     return 100 * right / asked
 
 
-def by_steps(entries: Sequence[dict]) -> Table:
+def by_steps(entries: Sequence[dict], ability: str | None = None) -> Table:
     """Steps are counted as the built-in model takes them: with none given, one a token."""
     return sort_out(entries, lambda entry: entry["remasking"].replace("_", " "), lambda entry: {
-        (f"{entry['steps'] or 'all'} steps", entry["steps"] or entry["gen_length"]): percent(entry)})
+        (f"{entry['steps'] or 'all'} steps", entry["steps"] or entry["gen_length"]): percent(entry, ability)})
 
 
 def by_stages(entries: Sequence[dict], ability: str | None = None) -> Table:
@@ -139,22 +139,29 @@ def table(figure: str, entries: Sequence[dict], ability: str | None = None) -> s
         return NOTHING.format(figure)
     if figure == "data":
         return f"{text_table(by_samples(entries, ability))}\n\n{text_table(by_updates(entries, ability))}"
-    return text_table(by_turn(entries) if figure == "attention" else by_steps(entries) if figure == "steps"
-                      else by_stages(entries, ability))
+    if figure == "attention":
+        return text_table(by_turn(entries))
+    return text_table({"steps": by_steps, "stages": by_stages}[figure](entries, ability))
 
 
 def chart(figure: str, entries: Sequence[dict]) -> Image.Image:
-    """The figure: means as dots, and for each a bar from the lowest seed to the highest."""
-    tables = {"data": (by_samples, by_updates), "attention": (by_turn,), "steps": (by_steps,), "stages": (by_stages,)}
+    """The figure: means as dots, and for each a bar from the lowest seed to the highest. Steps, which change little,
+    are drawn from a height near the lowest number on, once over all questions and once for counting."""
+    if figure == "steps":
+        return stack([draw(found, zoomed=True) for found in (by_steps(entries), by_steps(entries, "count"))])
+    tables = {"data": (by_samples, by_updates), "attention": (by_turn,), "stages": (by_stages,)}
     return stack([draw(tabulate(entries)) for tabulate in tables[figure]])
 
 
-def draw(found: Table) -> Image.Image:
+def draw(found: Table, zoomed: bool = False) -> Image.Image:
     """One chart, with the rows of the table evenly spaced along its axis."""
     places, series = rows(found), {}
+    lowest = min((value for numbers in found.values() for of_seed in numbers.values() for value in of_seed.values()),
+                 default=0)
+    bottom = max(0, math.floor(lowest / 10 - 0.5) * 10) if zoomed else 0
     for number, (name, numbers) in enumerate(found.items()):
         beside = 0.03 * (number - (len(found) - 1) / 2)  # so that bars do not hide each other
         series[name] = [(row + beside, mean(of_seed), min(of_seed), max(of_seed)) for row, place in enumerate(places)
                         if (of_seed := list(numbers.get(place, {}).values()))]
     names = [name for name, _ in places] or ["no results yet"]
-    return line_chart(series, "", "right answers, %", (0, 100), size=(800, 340), x_names=names)
+    return line_chart(series, "", "right answers, %", (bottom, 100), size=(800, 340), x_names=names)
