@@ -36,7 +36,7 @@ Line = tuple[Id, Request | InputError]  # a question, or what is wrong with its 
 
 
 def read_questions(path: Path, system: str | None, sampler: SamplerConfig) -> list[Line]:
-    """The lines of `path` that are not blank. Raises `InputError` if it cannot be read or two lines have the same id."""
+    """The lines of `path` that are not blank. Raises `InputError` if it cannot be read or two lines have one id."""
     if kind_of(path) == "nothing":
         raise InputError(f"{path} does not exist")
     try:
