@@ -16,6 +16,8 @@ from minllada_v.draw import line_chart, stack
 
 RESULTS = Path(__file__).parent / "results"
 T95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571}  # by seeds: what 97.5 % of Student's t lie below
+WAYS = ("diffusion", "autoregression", "bidirectional", "dialogue-causal", "low confidence", "random", "tuning alone",
+        "alignment first")  # as they stand side by side, whichever was done first
 NOTHING = "no results yet: python tutorials/study/run.py {}"
 
 Place = tuple[str, float]  # a row of the table, and where it stands on the axis
@@ -46,12 +48,12 @@ def percent(entry: dict, name: str | None = None) -> float:
 def sort_out(
     entries: Sequence[dict], way: Callable[[dict], str], places: Callable[[dict], dict[Place, float]]
 ) -> Table:
-    """Results by way, row and seed. `places` are the rows to which a run adds a number."""
+    """Results by way, one of `WAYS`, row and seed. `places` are the rows to which a run adds a number."""
     found: Table = {}
     for entry in entries:
         for place, value in places(entry).items():
             found.setdefault(way(entry), {}).setdefault(place, {})[entry["seed"]] = value
-    return found
+    return {name: found[name] for name in WAYS if name in found}
 
 
 def by_samples(entries: Sequence[dict], ability: str | None = None) -> Table:
