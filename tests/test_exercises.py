@@ -11,6 +11,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 EXERCISES, SOLUTIONS = ROOT / "tutorials" / "exercises", ROOT / "tutorials" / "solutions"
@@ -90,6 +91,15 @@ def test_mistakes_are_told_in_words(tmp_path):
     assert {entry["message"] for entry in summary["exercises"] if entry["chapter"] == "chapter02"} == {
         "chapter02.py cannot be read: line 2: invalid syntax"}
     assert "Traceback" not in done.stdout + done.stderr and done.returncode == 1
+
+
+def test_a_mistake_is_drawn_beside_the_students_own_files(tmp_path):
+    """So that grading a class keeps everyone's pictures."""
+    (tmp_path / "chapter06.py").write_text("def mask_answers(labels, t, uniform):\n    return uniform < 2\n")
+    summary, _ = grade(tmp_path, tmp_path / "out.json", "-k", "mask_answers")
+    [message] = [entry["message"] for entry in summary["exercises"]]
+    path = Path(message.split("A picture of it: ")[1])
+    assert path.parent == tmp_path / "wrong" and Image.open(path).size[0] > 100
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)

@@ -18,7 +18,6 @@ from grading import NotYet
 from hypothesis.errors import Flaky
 
 HERE = Path(__file__).parent
-PICTURES = HERE / "wrong"  # pictures of mistakes
 SECONDS = 60  # that one exercise may take
 RIGHT, WRONG, MISSING = "right", "wrong", "not implemented yet"
 
@@ -111,8 +110,9 @@ def pytest_runtest_makereport(item, call):
     result, words = verdict(call.excinfo.value, chapter) if call.excinfo else (RIGHT, "")
     picture = getattr(call.excinfo.value, "picture", None) if call.excinfo else None
     if picture:
-        PICTURES.mkdir(exist_ok=True)
-        path = PICTURES / f"{chapter}_{exercise}.png"
+        folder = item.config.getoption("--answers") / "wrong"  # each student's own, so that a class overwrites none
+        folder.mkdir(exist_ok=True)
+        path = folder / f"{chapter}_{exercise}.png"
         picture.save(path)
         words += f"\nA picture of it: {path}"
     report.result, report.longrepr = result, words or None
