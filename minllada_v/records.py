@@ -49,7 +49,8 @@ class LlavaData:
         self.path, self.seed = Path(path), seed
         self.folder = Path(image_folder) if image_folder is not None else self.path.parent
         self.records = read_records(self.path)
-        self.contents = "sha256 " + hashlib.sha256(self.path.read_bytes()).hexdigest()[:16]
+        with self.path.open("rb") as file:  # as a stream: such a file can have gigabytes
+            self.contents = "sha256 " + hashlib.file_digest(file, "sha256").hexdigest()[:16]
         count = min(64, len(self.records) // 10) if held_out is None else held_out
         if not 0 <= count < len(self.records):
             raise InputError(f"{self.path} has {len(self.records)} records, so {count} cannot be held out of training")
