@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .answer import answer_row, look, read_question
-from .batch import Batch
+from .training.batch import Batch
 from .chat import IGNORED
 from .errors import InputError
 from .image import Source

@@ -13,8 +13,8 @@ import torch
 
 from .checkpoint import load_pretrained
 from .errors import InputError, complain
-from .run_state import save_checkpoint
-from .start import read_files
+from .training.checkpoints import save_checkpoint
+from .training.start import read_files
 
 
 def convert(source: Path, target: Path):

@@ -13,18 +13,18 @@ import torch
 from tqdm import tqdm
 
 from .answer import answer_text, look
-from .answer_file import AnswerFile, fingerprint
+from .evaluation.answers import AnswerFile, fingerprint
 from .batch_answer import Request, last_steps, read_request
-from .benchmark_data import Question, read_questions, world_questions
-from .benchmarks import BENCHMARKS, Benchmark, candidates, check_pairs, check_question, prompts, score
+from .evaluation.questions import Question, read_questions, world_questions
+from .evaluation.benchmarks import BENCHMARKS, Benchmark, candidates, check_pairs, check_question, prompts, score
 from .checkpoint import load_pretrained, pick_device
 from .errors import InputError, RunError, complain
 from .generate_options import DTYPES
-from .lessons import LESSONS
-from .likelihood import answer_bounds
+from .world.lessons import LESSONS
+from .evaluation.likelihood import answer_bounds
 from .model import LLaDAV
 from .sampler import SamplerConfig
-from .score_table import format_table
+from .evaluation.table import format_table
 from .tokenizer import Tokenizer
 
 WORLD_COUNT = 40  # questions of each ability of the small world

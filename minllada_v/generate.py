@@ -19,7 +19,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from .answer import answer_row, answer_text, denoise_answer, look, read_question
-from .batch_run import read_questions, read_records, run_batch
+from .evaluation.batch_run import read_questions, read_records, run_batch
 from .chat import IMAGE, MASK
 from .checkpoint import checkpoint_folder, load_pretrained, pick_device
 from .compiled import compile_layers
@@ -31,8 +31,8 @@ from .model import LLaDAV, check_diffusion
 from .processes import join_processes
 from .sampler import SamplerConfig, Step
 from .tokenizer import Tokenizer
-from .trace import check_target, save_trace
-from .watch import Watch
+from .drawing.trace import check_target, save_trace
+from .drawing.terminal import Watch
 
 DESCRIBE = "describe the picture."  # what the built-in model is asked about a picture that comes without a question
 

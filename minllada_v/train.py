@@ -18,20 +18,20 @@ from torch.optim import AdamW
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from .curve import draw_curve
+from .drawing.curve import draw_curve
 from .errors import InputError, RunError, complain, read_json
-from .examples import Examples, turns_of
-from .held_out import held_out_loss, sample_answers
-from .learner import Learner, choose_trainable, distribute, save_memory
-from .lessons import LESSONS
-from .train_options import parse_arguments, settings_of
+from .training.examples import Examples, turns_of
+from .training.held_out import held_out_loss, sample_answers
+from .training.objectives import Learner, choose_trainable, distribute, save_memory
+from .world.lessons import LESSONS
+from .training.options import parse_arguments, settings_of
 from .processes import Signals, ignore_signals, join_processes, rank_and_size
-from .records import LlavaData, WorldData
-from .run_state import (
+from .training.data import LlavaData, WorldData
+from .training.checkpoints import (
     Log, Progress, checkpoint_state, flush, load_optimizer, load_progress, recover, save_checkpoint,
 )
-from .start import Start, as_json, from_checkpoint, from_nothing, from_parts
-from .step import HINT, Run, make_optimizer, reason, take_step
+from .training.start import Start, as_json, from_checkpoint, from_nothing, from_parts
+from .training.step import HINT, Run, make_optimizer, reason, take_step
 
 SAMPLE_ANSWERS = 4
 

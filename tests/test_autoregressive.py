@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from minllada_v import InputError
 from minllada_v.answer import look, read_question
 from minllada_v.autoregressive import answer_left_to_right, causal_hidden_states, decode, next_token_loss
-from minllada_v.batch import Batch, pad, splice_batch
+from minllada_v.training.batch import Batch, pad, splice_batch
 from minllada_v.chat import training_example
 from minllada_v.config import Config
 from minllada_v.language import LanguageModel

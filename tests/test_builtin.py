@@ -14,8 +14,8 @@ from test_generate import run
 
 from minllada_v import InputError, SamplerConfig, answer, load_pretrained
 from minllada_v.answer import look, read_question
-from minllada_v.benchmark_data import world_questions
-from minllada_v.benchmarks import BENCHMARKS
+from minllada_v.evaluation.questions import world_questions
+from minllada_v.evaluation.benchmarks import BENCHMARKS
 from minllada_v.checkpoint import BUILTIN, empty_model
 from minllada_v.config import Config, check_config
 from minllada_v.evaluate import Judge

@@ -16,8 +16,8 @@ from safetensors.torch import load_file, save_file
 from minllada_v import InputError, LLaDAV, SamplerConfig, answer, load_pretrained
 from minllada_v.checkpoint import NAMES, open_tensors, package_name, released_name
 from minllada_v.config import LLADA_8B_KEYS, Config, VisionConfig, read_config
-from minllada_v.run_state import save_checkpoint
-from minllada_v.start import read_files
+from minllada_v.training.checkpoints import save_checkpoint
+from minllada_v.training.start import read_files
 
 GOLDEN_CONFIG = json.loads((CHECKPOINT / "config.json").read_text())
 RELEASED_CONFIG = {  # section 2 of the description; it says nothing of the vision tower
@@ -317,7 +317,7 @@ print(peak() - before)
 def test_loading_never_holds_the_weights_twice(tmp_path):
     """A 210 MB checkpoint adds at most 150 MB more than itself to the process, where a second copy would add 210 and
     random weights first 420.
-    (`bench_loading.py` measures a checkpoint of 4 GB.)"""
+    (`bench/loading.py` measures a checkpoint of 4 GB.)"""
     config = Config(512, 1536, 8, 8, 8, 76_000, 1e-5, 5e5, 8192)
     model = LLaDAV(config).bfloat16()
     shutil.copy(CHECKPOINT / "tokenizer.json", tmp_path)

@@ -37,7 +37,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path, capsys, monkeypatch):
         Path(path).write_bytes(b"what still fitted")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("minllada_v.run_state.save_file", full)
+    monkeypatch.setattr("minllada_v.training.checkpoints.save_file", full)
     assert main(["--from", str(CHECKPOINT), "--out", str(tmp_path / "half")]) == 1
     printed = capsys.readouterr().err
     assert "No space left on device" in printed and printed.count("\n") == 1 and not any(tmp_path.iterdir())

@@ -21,7 +21,7 @@ from minllada_v import SamplerConfig, answer, load_pretrained
 from minllada_v.answer import look, read_question
 from minllada_v.generate import fill_in_defaults, main, parse_arguments
 from minllada_v.sampler import Step
-from minllada_v.watch import OPEN, Watch, picture_of, wrap
+from minllada_v.drawing.terminal import OPEN, Watch, picture_of, wrap
 
 PHOTO = Path(__file__).parents[1] / "tutorials" / "pictures" / "chelsea.png"
 QUESTION = "Describe the image in detail."

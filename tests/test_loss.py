@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minllada_v import InputError
-from minllada_v.batch import Batch, denoiser, pad, splice_batch
+from minllada_v.training.batch import Batch, denoiser, pad, splice_batch
 from minllada_v.chat import EOS, IGNORED, MASK, training_example
 from minllada_v.language import dialogue_causal_mask
 from minllada_v.loss import likelihood_bound, masked_loss, training_loss

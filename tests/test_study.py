@@ -22,13 +22,13 @@ from hypothesis import strategies as st
 from minllada_v import InputError, SamplerConfig, Tokenizer, answer
 from minllada_v.answer import look
 from minllada_v.autoregressive import answer_left_to_right
-from minllada_v.benchmarks import BENCHMARKS
-from minllada_v.benchmark_data import Question
+from minllada_v.evaluation.benchmarks import BENCHMARKS
+from minllada_v.evaluation.questions import Question
 from minllada_v.chat import MASK
 from minllada_v.errors import RunError
 from minllada_v.language import dialogue_causal_mask
-from minllada_v.scenes import SIZES as PICTURES
-from minllada_v.train_options import parse_arguments
+from minllada_v.world.scenes import SIZES as PICTURES
+from minllada_v.training.options import parse_arguments
 
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "tutorials" / "study"))

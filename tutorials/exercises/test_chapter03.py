@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from minllada_v.draw import BLUE, Box, cells, stack, tint, token_strips
+from minllada_v.drawing.charts import BLUE, Box, cells, stack, tint, token_strips
 
 SIDES = st.integers(1, 1000)
 GRIDS = [(columns, rows) for columns in (1, 2, 3) for rows in (1, 2, 3)]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from minllada_v.draw import BLUE, Box, cells, stack, token_strips
+from minllada_v.drawing.charts import BLUE, Box, cells, stack, token_strips
 
 NUMBERS = st.sampled_from([0.0, 1.0, -1.0, 0.5, 2.0, -3.0])
 POSITIONS = st.integers(0, 40)

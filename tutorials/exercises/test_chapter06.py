@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from minllada_v.draw import Box, token_strips
+from minllada_v.drawing.charts import Box, token_strips
 
 IGNORED = -100
 TIMES = st.floats(0, 1, width=16)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from minllada_v.draw import GREY, ORANGE, Box, column_widths, token_strips
+from minllada_v.drawing.charts import GREY, ORANGE, Box, column_widths, token_strips
 
 MASK = "[MASK]"
 PALE = "#d5e8f5"

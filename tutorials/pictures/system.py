@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from minllada_v.config import Config, VisionConfig
-from minllada_v.draw import INK, ORANGE, SKY, font
+from minllada_v.drawing.charts import INK, ORANGE, SKY, font
 from minllada_v.image import read_picture
 from minllada_v.tiles import anyres_tiles
 

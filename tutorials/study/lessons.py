@@ -15,9 +15,9 @@ from itertools import islice
 from pathlib import Path
 
 from minllada_v.errors import InputError, complain
-from minllada_v.questions import description
-from minllada_v.scenes import SIZES
-from minllada_v.world import Sample, draw_samples, write_samples
+from minllada_v.world.questions import description
+from minllada_v.world.scenes import SIZES
+from minllada_v.world.samples import Sample, draw_samples, write_samples
 
 SIZE, SHAPES = SIZES[0], 2  # pictures of one tile, with at most so many shapes
 ABILITIES = {  # the more often one is named, the more often it is drawn

@@ -1,0 +1,83 @@
+"""Training examples of different length side by side, in one tensor.
+
+There are two kinds of filling. Padding comes first, with <|endoftext|>, in ids and labels: the model learns to write
+it, and that is how it learns to stop. What still differs in length once the pictures have taken their places is filled
+up; nothing looks there and nothing is asked there, so filling up changes no number.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from ..chat import IGNORED
+from ..language import dialogue_causal_mask
+from ..loss import BatchDenoiser
+from ..model import LLaDAV, splice
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Spliced sequences of one length. All tensors lie on the model's device."""
+
+    ids: Tensor  # (batch, length) int64, -200 where a row of `features` belongs
+    labels: Tensor  # (batch, length) int64, -100 where nothing is asked
+    features: tuple[Tensor, ...]  # (rows, width) for each picture, the first sequence's pictures first
+    turn_ids: Tensor | None  # (batch, length) int64: a turn sees itself and earlier ones; None: all see all
+
+
+def pad(examples: Sequence[tuple[list[int], list[int], list[int]]], padding_id: int) -> tuple[Tensor, Tensor, Tensor]:
+    """`(input_ids, labels, turn_ids)`, each (batch, length) int64, of examples as `chat.training_example` gives them.
+
+    The shorter ones are padded on the right with `padding_id`, the id of <|endoftext|>, as ids and as labels. Padding
+    belongs to the last turn.
+    """
+    length = max(len(input_ids) for input_ids, _, _ in examples)
+    padded = []
+    for input_ids, labels, turn_ids in examples:
+        rest = length - len(input_ids)
+        padded.append([input_ids + [padding_id] * rest, labels + [padding_id] * rest, turn_ids + turn_ids[-1:] * rest])
+    return tuple(torch.tensor(rows) for rows in zip(*padded))
+
+
+def splice_batch(
+    input_ids: Tensor, labels: Tensor, features: Sequence[Sequence[Tensor]], turn_ids: Tensor | None = None
+) -> Batch:
+    """Give the pictures their places in a padded batch: `features` are each sequence's pictures, (rows, width) each.
+
+    `input_ids`, `labels` and, for dialogue-causal attention, `turn_ids` are (batch, length) as `pad` gives them.
+    Raises `InputError` if a sequence has not as many -200 as pictures.
+    """
+    places = [splice(row, [len(rows) for rows in pictures]) for row, pictures in zip(input_ids, features, strict=True)]
+
+    def spread(values: Tensor, filling: int) -> Tensor:
+        return pad_sequence([row[place] for row, place in zip(values, places)], True, filling)
+
+    if turn_ids is None and len({len(place) for place in places}) > 1:
+        turn_ids = torch.zeros_like(input_ids)
+    if turn_ids is not None:  # what is filled up is a turn after the last, so no other place sees it
+        turn_ids = spread(turn_ids, int(turn_ids.max()) + 1)
+    pictures = tuple(rows for pictures in features for rows in pictures)
+    return Batch(spread(input_ids, 0), spread(labels, IGNORED), pictures, turn_ids)
+
+
+def denoiser(model: LLaDAV, batch: Batch) -> BatchDenoiser:
+    """The model about the pictures and turns of `batch`, as the function that `loss.py` asks.
+
+    Only the masked places' hidden states go through `lm_head`: logits at every place would be the largest tensor of
+    all by far. Without turns no mask is handed to the attention, which is then fastest.
+    """
+    nothing = torch.empty(0, model.config.hidden_size, device=model.device, dtype=model.compute_dtype)
+    features = torch.cat([nothing, *(rows.to(nothing) for rows in batch.features)])
+    attention_mask = None if batch.turn_ids is None else dialogue_causal_mask(batch.turn_ids)
+
+    def denoise(canvas: Tensor, masked: Tensor) -> Tensor:
+        asked = masked.any(dim=0)
+        asked[0] = True  # where chance masks nothing, an attention without any query need not work everywhere
+        positions = asked.nonzero()[:, 0]
+        hidden_states = model.language_model(model.embed(canvas, features), attention_mask, positions)
+        return model.language_model.lm_head(hidden_states[masked[:, positions]])  # (places, vocabulary)
+
+    return denoise

@@ -1,0 +1,203 @@
+"""What a run leaves on disk: its log, and checkpoints that are either whole or not there.
+
+A checkpoint folder has the released layout, so `generate` reads it. `last` also holds the optimizer's state, which
+makes it possible to go on as if nothing had happened. No file is ever changed: a new folder is written beside the old
+one, brought to the disk, and takes its name.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.optim import Optimizer
+
+from ..checkpoint import released_name
+from ..errors import InputError, read_json
+from ..model import LLaDAV
+
+
+@dataclass
+class Progress:
+    """How far a run has come."""
+
+    step: int = 0  # optimizer steps done
+    seen: int = 0  # training examples, broken ones included
+    broken: int = 0
+    best: float | None = None  # lowest loss on what is held out
+
+
+def save_checkpoint(
+    folder: Path, model: LLaDAV, files: dict[str, bytes], optimizer: Optimizer | None = None,
+    state: dict | None = None, writes: bool = True
+):
+    """Write the checkpoint `folder`, in place of the one that is there, or leave that one alone and raise OSError.
+
+    `files` are those beside the weights, by name. All processes must call this, for weights may be sharded; the one
+    that `writes` writes.
+    """
+    weights = {released_name(name): tensor for name, tensor in _whole(model.state_dict(), writes).items()}
+    moments = None if optimizer is None else _whole(_optimizer_tensors(model, optimizer), writes)
+    if not writes:
+        return
+    unfinished = folder.with_name(folder.name + ".unfinished")
+    try:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        for name, content in files.items():
+            (unfinished / name).write_bytes(content)
+        save_file(weights, unfinished / "model.safetensors", metadata={"format": "pt"})
+        if moments is not None:
+            save_file(moments, unfinished / "optimizer.safetensors")
+        if state is not None:
+            (unfinished / "state.json").write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
+        for path in [*unfinished.iterdir(), unfinished]:
+            flush(path)
+        replace_folder(unfinished, folder)
+    except SafetensorError as error:  # how safetensors reports a full disk
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise OSError(f"{folder} cannot be written: {error}") from None
+    except OSError:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+
+
+def replace_folder(new: Path, folder: Path):
+    """Give the folder `new` the name `folder`. A folder cannot be renamed onto one that holds something, so the old
+    one first steps aside; `recover` undoes that if the end comes in between."""
+    aside = _bring_back(folder)
+    if folder.exists():
+        os.rename(folder, aside)
+    os.rename(new, folder)
+    flush(folder.parent)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def recover(folder: Path):
+    """Bring back the old checkpoint where a run ended while the new one took its place, and clean up."""
+    _bring_back(folder)
+    shutil.rmtree(folder.with_name(folder.name + ".unfinished"), ignore_errors=True)
+
+
+def _bring_back(folder: Path) -> Path:
+    """Where a checkpoint stands aside; afterwards there is none."""
+    aside = folder.with_name(folder.name + ".old")
+    if aside.exists():
+        shutil.rmtree(aside) if folder.exists() else os.rename(aside, folder)
+    return aside
+
+
+def flush(path: Path):
+    """Make sure that a file, or the names in a folder, are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def load_progress(folder: Path, settings: dict) -> Progress:
+    """How far the run in the checkpoint `folder` is. Raises `InputError` if it was made with other `settings`."""
+    path = folder / "state.json"
+    state = read_json(path)
+    try:
+        progress, made_with = Progress(**state["progress"]), dict(state["settings"])
+    except (KeyError, TypeError, ValueError):
+        raise InputError(f"{path} does not say how far the run is, or with which settings") from None
+    for name, value in settings.items():
+        before = made_with.get(name)
+        if before != value:
+            raise InputError(f"{folder.parent} holds a run with {name} {before}, and now it is {value}; "
+                             "give the settings of that run, or another --out")
+    return progress
+
+
+def checkpoint_state(progress: Progress, settings: dict) -> dict:
+    """What `load_progress` reads."""
+    return {"progress": asdict(progress), "settings": settings}
+
+
+def load_optimizer(folder: Path, model: LLaDAV, optimizer: Optimizer):
+    """Give `optimizer` the state that it had when the checkpoint was saved, on any number of processes."""
+    path = folder / "optimizer.safetensors"
+    try:
+        with safe_open(path, "pt") as file:
+            for name, parameter in model.named_parameters():
+                for key in ("step", "exp_avg", "exp_avg_sq"):
+                    if f"{key}/{name}" in file.keys():
+                        tensor = file.get_tensor(f"{key}/{name}").clone()
+                        optimizer.state[parameter][key] = tensor if key == "step" else _placed(tensor, parameter)
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path} is missing or broken: {error}") from None
+
+
+def _optimizer_tensors(model: LLaDAV, optimizer: Optimizer) -> dict[str, Tensor]:
+    """AdamW's moments and step counts by the names of the parameters."""
+    return {f"{key}/{name}": tensor for name, parameter in model.named_parameters()
+            for key, tensor in optimizer.state.get(parameter, {}).items()}
+
+
+def _whole(tensors: dict[str, Tensor], keep: bool) -> dict[str, Tensor]:
+    """Copies on the CPU, put together where they are sharded: all processes take part, and those that `keep` keep."""
+    copies = {}
+    for name, tensor in tensors.items():
+        tensor = whole(tensor)
+        if keep:
+            copies[name] = tensor.detach().cpu().contiguous()
+    return copies
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """All of a tensor that may be sharded; all processes must call this."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def _placed(tensor: Tensor, parameter: Tensor) -> Tensor:
+    """`tensor` where `parameter` is: on its device, and sharded as it is."""
+    if isinstance(parameter, DTensor):
+        return distribute_tensor(tensor.to(parameter.device), parameter.device_mesh, parameter.placements)
+    return tensor.to(parameter.device)
+
+
+class Log:
+    """A file of JSON lines, each with the `step` that it belongs to."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def write(self, **entry):
+        """Add a line."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+
+    def read(self) -> list[dict]:
+        """All lines. One that a kill cut short is left out; that can only be the last. Raises `InputError` if another
+        is not as `write` writes it."""
+        lines = self.path.read_bytes().split(b"\n") if self.path.exists() else []
+        entries = []
+        for number, line in enumerate(lines[:-1], start=1):
+            try:
+                entries.append(json.loads(line))
+                known = isinstance(entries[-1]["step"], int)
+            except (ValueError, KeyError, TypeError):
+                known = False
+            if not known:
+                raise InputError(f"line {number} of {self.path} is not from the log of a run; delete it and all after "
+                                 "it, or give another --out")
+        return entries
+
+    def cut(self, step: int):
+        """Forget what came after `step`: those steps will be made again."""
+        self._replace(entry for entry in self.read() if entry["step"] <= step)
+
+    def _replace(self, entries: Iterable[dict]):
+        unfinished = self.path.with_suffix(".unfinished")
+        unfinished.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
+        flush(unfinished)
+        os.replace(unfinished, self.path)

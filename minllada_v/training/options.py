@@ -1,0 +1,131 @@
+"""The options of the training command, and which of them a run cannot change on the way."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from .examples import STAGES
+from ..world.lessons import LESSONS, PRESETS
+
+# Peak learning rates of the vision tower, and of all else that learns; in align and tune those of the paper.
+LEARNING_RATES = {"vision": (1e-3, 1e-3), "align": (0.0, 1e-3), "tune": (2e-6, 1e-5)}
+
+EXAMPLES = """examples:
+  python -m minllada_v.train --out run --world --config config.json --steps 1000
+  python -m minllada_v.train --out one --data captions.json --stage align \\
+      --language LLaDA-8B-Instruct --vision siglip2-so400m-patch14-384
+  torchrun --nproc-per-node 8 -m minllada_v.train --out two --data chats.json \\
+      --from one/last --shard --checkpointing --batch-size 1 --accumulate 16
+
+The same command again goes on where the run was stopped.
+"""
+
+
+def parse_arguments(argv: Sequence[str] | None) -> list[argparse.Namespace]:
+    """The options of the command line, or of each of the command lines that a preset stands for.
+
+    Exits with code 2 where they make no sense.
+    """
+    argv = sys.argv[1:] if argv is None else list(argv)
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--preset", choices=tuple(PRESETS))
+    parser.add_argument("--out")
+    chosen, others = parser.parse_known_args(argv)
+    if chosen.preset is None or not chosen.out:  # where --out is missing, the others say so
+        return [parse_stage(argv)]
+    config = Path(__file__).parents[1] / "builtin" / "config.json"
+    lines = [[word.format(out=chosen.out, config=config) for word in line.split()] for line in PRESETS[chosen.preset]]
+    return [parse_stage([*line, *others]) for line in lines]
+
+
+def parse_stage(argv: Sequence[str]) -> argparse.Namespace:
+    """The options of one stage."""
+    parser = argparse.ArgumentParser(
+        prog="python -m minllada_v.train",
+        usage="%(prog)s --out DIR (--data FILE | --world) (--from DIR | ...) [...]",
+        description="Train LLaDA-V.",
+        epilog=EXAMPLES,
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=80),
+    )
+    option = parser.add_argument
+    option("--out", metavar="DIR", type=Path, required=True, help="folder of the run: log, curve, checkpoints")
+    option("--data", metavar="FILE", type=Path, help="conversations in the LLaVA format, JSON list or JSON lines")
+    option("--image-folder", metavar="DIR", type=Path, help="where its pictures are (the folder of FILE)")
+    option("--world", metavar="LESSON", nargs="?", const="everything", choices=tuple(LESSONS),
+           help=f"or the small world: {', '.join(LESSONS)}")
+    option("--preset", choices=tuple(PRESETS), help="or all that makes a small model, from random weights")
+    option("--from", dest="start", metavar="DIR", type=Path, help="start from this checkpoint")
+    option("--language", metavar="DIR", type=Path, help="or from a language model,")
+    option("--vision", metavar="DIR", type=Path, help="a SigLIP 2 tower, and a fresh projector")
+    option("--config", metavar="FILE", type=Path, help="or from random weights; tokenizer.json lies beside it")
+    option("--stage", choices=STAGES, default="tune",
+           help="tune (default): everything; align: projector only, on captions; vision: words of patches")
+    option("--system", metavar="TEXT", help="system text in place of the model's own")
+    option("--canvas", metavar="N", type=_above_zero, help="only last answers count, each on a canvas of N tokens")
+    option("--autoregressive", action="store_true", default=None, help="the twin: learn to predict the next token")
+    option("--attention", choices=("dialogue-causal",), help="hide later turns from earlier ones (all see all)")
+    option("--steps", metavar="N", type=_above_zero, help="optimizer steps (one epoch of --data)")
+    option("--batch-size", metavar="N", type=_above_zero, default=8, help="examples at once, in each process (8)")
+    option("--accumulate", metavar="N", type=_above_zero, default=1, help="batches whose gradients make a step (1)")
+    option("--learning-rate", metavar="R", type=_rate, help="peak (tune 1e-5, else 1e-3)")
+    option("--vision-learning-rate", metavar="R", type=_rate,
+           help="peak for the vision tower; 0 freezes it (tune: a fifth)")
+    option("--clip", metavar="R", type=_rate, default=1.0, help="longest gradient; a longer one is shortened (1)")
+    option("--seed", metavar="N", type=int, default=0, help="of order, masks and fresh weights (0)")
+    option("--held-out", metavar="N", type=int, help="examples to evaluate on (64; of --data at most a tenth)")
+    option("--evaluate-every", metavar="N", type=_above_zero, default=500, help="steps between evaluations (500)")
+    option("--answer-length", metavar="N", type=_above_zero, help="tokens of sample answers (32, or the model's)")
+    option("--save-every", metavar="N", type=_above_zero, default=500, help="steps between savings (500)")
+    option("--checkpointing", action="store_true", help="save memory: compute each layer twice")
+    option("--shard", action="store_true", help="spread weights over the processes of torchrun")
+    option("--workers", metavar="N", type=int, default=0, help="processes that read data ahead (0)")
+    option("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="auto, cpu, cuda or mps")
+    option("--dtype", choices=("auto", "float32", "bfloat16"), default="auto",
+           help="type of the arithmetic; weights are float32 (bfloat16 on a GPU)")
+    arguments = parser.parse_args(argv)
+    if (arguments.data is None) == (not arguments.world):
+        parser.error("give either --data FILE or --world")
+    starts = (arguments.start, arguments.config, arguments.language or arguments.vision)
+    if sum(start is not None for start in starts) != 1 or (arguments.language is None) != (arguments.vision is None):
+        parser.error("give one of --from DIR, --config FILE, or --language DIR with --vision DIR")
+    if arguments.world and (arguments.steps is None or arguments.stage == "align"):
+        parser.error("--world has no end and no captions: give --steps, and not --stage align")
+    if arguments.stage == "vision" and not arguments.world:
+        parser.error("--stage vision needs to know what each patch shows: give --world")
+    if arguments.canvas and arguments.stage != "tune":
+        parser.error("--canvas is for --stage tune")
+    if arguments.attention and (arguments.autoregressive or arguments.stage != "tune"):
+        parser.error("--attention is for conversations: for --stage tune, and not beside --autoregressive")
+    if arguments.autoregressive and arguments.stage == "vision":
+        parser.error("--stage vision has no text, so nothing to predict: leave out --autoregressive")
+    for name in ("seed", "workers", "held_out"):
+        if (getattr(arguments, name) or 0) < 0:
+            parser.error(f"--{name.replace('_', '-')} must be 0 or more")
+    vision, other = LEARNING_RATES[arguments.stage]
+    if arguments.learning_rate is None:
+        arguments.learning_rate = other
+    if arguments.vision_learning_rate is None:
+        arguments.vision_learning_rate = arguments.learning_rate * vision / other
+    return arguments
+
+
+def settings_of(arguments: argparse.Namespace) -> dict:
+    """The options that the numbers of a run depend on, as JSON can hold them. The others may change when it goes on."""
+    names = ("data", "image_folder", "world", "start", "language", "vision", "config", "stage", "system", "canvas",
+             "autoregressive", "attention", "batch_size", "learning_rate", "vision_learning_rate", "clip", "seed",
+             "held_out", "dtype")
+    values = {name.replace("_", "-"): getattr(arguments, name) for name in names}
+    return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+
+
+def _above_zero(text: str) -> int:
+    if (value := int(text)) < 1:
+        raise argparse.ArgumentTypeError("it must be at least 1")
+    return value
+
+
+def _rate(text: str) -> float:
+    if not 0 <= (value := float(text)) < float("inf"):
+        raise argparse.ArgumentTypeError("it must be 0 or more")
+    return value

@@ -1,0 +1,116 @@
+"""The small world: drawn pictures with questions whose answers are known, as many as wanted.
+
+A few shapes on a plain background can be told apart by a model of a million parameters, and exercise everything that
+LLaDA-V does: one, two and more tiles, several pictures, video, several turns.
+
+`python -m minllada_v.world --out DIR --count N` writes them as files (see `__main__.py`).
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from ..chat import IMAGE
+from ..errors import InputError
+from .questions import ABILITIES
+from .scenes import SIZES, Scene, paint, pick
+
+SPLITS = ("train", "test")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Pictures and a conversation about them."""
+
+    ability: str  # one of ABILITIES
+    pictures: list[Image.Image]  # the frames, of a video
+    scenes: list[Scene]  # what each picture shows
+    video: bool
+    conversation: list[dict]  # in the LLaVA format: {"from": "human" or "gpt", "value": text}
+
+
+def draw_sample(
+    ability: str, seed: int, split: str = "train", max_shapes: int = 4, sizes: Sequence[tuple[int, int]] = SIZES
+) -> Sample:
+    """The sample of that ability that belongs to `seed`: the same arguments give the same bytes.
+
+    `max_shapes`, 1 to 4, and `sizes` (width, height; 48 or more) say how hard it may be. Abilities that need two
+    shapes draw two at least; those with several pictures draw the smallest size, because each picture becomes a
+    single tile. Raises `InputError` for an ability, a split or a `max_shapes` that does not exist.
+    """
+    if ability not in ABILITIES:
+        raise InputError(f"the ability must be one of {', '.join(ABILITIES)}, not {ability!r}")
+    if not 1 <= max_shapes <= 4:
+        raise InputError(f"max_shapes must be 1 to 4, not {max_shapes}")
+    rng = _generator(split, ability, seed)
+    size = SIZES[0] if ability in ("difference", "motion") else pick(rng, sizes)
+    background = tuple(rng.integers(232, 251, size=3).tolist())
+    scenes, turns = ABILITIES[ability](rng, max_shapes, size)
+    video = ability == "motion"
+    conversation = []
+    for question, answer in turns:
+        conversation += [{"from": "human", "value": question}, {"from": "gpt", "value": answer}]
+    places = " ".join([IMAGE] * (1 if video else len(scenes)))
+    conversation[0]["value"] = f"{places}\n{turns[0][0]}"
+    return Sample(ability, [paint(scene, size, background) for scene in scenes], scenes, video, conversation)
+
+
+def draw_samples(
+    seed: int,
+    split: str = "train",
+    max_shapes: int = 4,
+    sizes: Sequence[tuple[int, int]] = SIZES,
+    abilities: Sequence[str] = tuple(ABILITIES),
+) -> Iterator[Sample]:
+    """Samples without end, each of a random one of the `abilities`. The other arguments are those of `draw_sample`."""
+    rng = _generator(split, "any", seed)
+    while True:
+        yield draw_sample(pick(rng, abilities), int(rng.integers(2**63)), split, max_shapes, sizes)
+
+
+def _generator(split: str, ability: str, seed: int) -> np.random.Generator:
+    """Random numbers that belong to these arguments, on every machine: Python's own `hash` changes with each run."""
+    if split not in SPLITS:
+        raise InputError(f"the split must be {' or '.join(SPLITS)}, not {split!r}")
+    digest = hashlib.sha256(f"{split} {ability} {seed}".encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:16], "little"))
+
+
+def write_samples(folder: Path, samples: Iterator[Sample], count: int):
+    """Write `count` samples: `conversations.json` and, beside it, the pictures that it names.
+
+    Raises `InputError` if `folder` cannot be written or holds something already.
+    """
+    if count < 1:
+        raise InputError(f"--count must be at least 1, not {count}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise InputError(f"{folder} is not empty; name a new folder")
+        (folder / "pictures").mkdir()
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written: {error.strerror}") from None
+    entries = []
+    for index, sample in zip(tqdm(range(count), desc="drawing", unit="sample"), samples):
+        entries.append(write_sample(folder, f"{index:06}-{sample.ability}", sample))
+    (folder / "conversations.json").write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
+
+
+def write_sample(folder: Path, name: str, sample: Sample) -> dict:
+    """Write the pictures of a sample below `folder`; returns its entry in the JSON list. A video is a folder."""
+    path = f"pictures/{name}"
+    if len(sample.pictures) == 1:
+        sample.pictures[0].save(folder / f"{path}.png")
+        return {"id": name, "image": f"{path}.png", "conversations": sample.conversation}
+    (folder / path).mkdir()
+    paths = [f"{path}/{index}.png" for index in range(1, len(sample.pictures) + 1)]
+    for picture, file in zip(sample.pictures, paths):
+        picture.save(folder / file)
+    shown = {"video": path} if sample.video else {"image": paths}
+    return {"id": name, **shown, "conversations": sample.conversation}

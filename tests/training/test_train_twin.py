@@ -1,0 +1,267 @@
+"""Training the autoregressive twin, and with dialogue-causal attention: the loss and the step are those of the plain
+functions, nothing else differs from the usual way, and a checkpoint says how it will have to be asked."""
+
+import json
+import os
+import signal
+
+import pytest
+import torch
+from golden_data import CHECKPOINT, golden_model, picture
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+
+from minllada_v import InputError, answer, evaluate, generate, load_pretrained
+from minllada_v.answer import look
+from minllada_v.autoregressive import answer_left_to_right, next_token_loss
+from minllada_v.training.batch import denoiser, pad, splice_batch
+from minllada_v.chat import EOS, IGNORED
+from minllada_v.checkpoint import released_name
+from minllada_v.config import check_config
+from minllada_v.training.examples import Example, encode
+from minllada_v.training.objectives import PADDING_WEIGHT, Learner, choose_trainable, to_float32
+from minllada_v.evaluation.likelihood import answer_bounds
+from minllada_v.loss import masked_loss
+from minllada_v.masking import draw_uniform, mask_by_time
+from minllada_v.training.data import Record
+from minllada_v.training.checkpoints import Log
+from minllada_v.training.start import from_checkpoint
+from minllada_v.train import main
+from minllada_v.world.samples import draw_sample
+
+TOKENIZER = golden_model()[1]
+PADDING = TOKENIZER.token_id(EOS)
+WAYS = {"twin": ["--autoregressive"], "dialogue-causal": ["--attention", "dialogue-causal"]}
+seeds = st.integers(0, 2**32)
+
+
+def learner(autoregressive: bool = False, **options) -> Learner:
+    """The golden model, ready to be trained, as its own config.json would have it."""
+    start = from_checkpoint(CHECKPOINT)
+    if autoregressive:
+        values = json.loads(start.files["config.json"]) | {"autoregressive": True}
+        start.model.config = check_config(values, "here")
+    to_float32(start.model)
+    choose_trainable(start.model, "tune", True)
+    return Learner(start.model, start.tokenizer, **options)
+
+
+def world_examples(seed: int, count: int, canvas: int | None = None) -> tuple[list[Example], list[list]]:
+    """Dialogues and questions about drawn pictures, by turns; and the pictures of each."""
+    samples = [draw_sample("dialogue" if number % 2 else "colour", seed + number, sizes=[(48, 48)])
+               for number in range(count)]
+    config = golden_model()[0].config
+    examples = [encode(Record("drawn", it.conversation, it.pictures, False), TOKENIZER, config, "tune", "", canvas)
+                for it in samples]
+    return examples, [it.pictures for it in samples]
+
+
+@settings(deadline=None, max_examples=6)
+@given(seeds, st.integers(1, 3), st.sampled_from([None, 40]))
+def test_the_twin_learns_by_the_next_token_loss_whatever_the_time_and_the_masks(seed, count, canvas):
+    """Oracle: the function itself, on a batch that was put together here. On a canvas padding counts a tenth."""
+    examples, pictures = world_examples(seed, count, canvas)
+    twin = learner(True, canvas=canvas is not None)
+    input_ids, labels, _ = pad([(it.input_ids, it.labels, it.turn_ids) for it in examples], PADDING)
+    batch = splice_batch(input_ids, labels, [look(twin.model, shown) for shown in pictures])
+    weights = None
+    if canvas:
+        weights = torch.where(batch.labels == PADDING, PADDING_WEIGHT, 1.0) * (batch.labels != IGNORED)
+        weights *= (batch.labels != IGNORED).sum(dim=1, keepdim=True) / weights.sum(dim=1, keepdim=True)
+    expected = next_token_loss(twin.model, batch, weights)
+    for time in (0.0, 0.7):
+        found = twin(examples, torch.full((count,), time), [seed + number for number in range(count)])
+        torch.testing.assert_close(found, expected)
+
+
+@settings(deadline=None, max_examples=6)
+@given(seeds, st.integers(1, 3), st.floats(0.1, 0.9))
+def test_with_dialogue_causal_attention_the_masked_loss_is_that_of_a_network_handed_the_turns(seed, count, time):
+    examples, pictures = world_examples(seed, count)
+    causal, usual = learner(dialogue_causal=True), learner()
+    input_ids, labels, turn_ids = pad([(it.input_ids, it.labels, it.turn_ids) for it in examples], PADDING)
+    batch = splice_batch(input_ids, labels, [look(causal.model, shown) for shown in pictures], turn_ids)
+    uniform = torch.cat([draw_uniform(row[None], torch.Generator().manual_seed(number))
+                         for number, row in enumerate(batch.labels)])
+    times = torch.full((count,), time)
+    masks = mask_by_time(batch.labels, times, uniform)
+    expected = masked_loss(denoiser(causal.model, batch), batch.ids, batch.labels, causal.mask_id, masks)
+    torch.testing.assert_close(causal(examples, times, range(count)), expected)
+    differs = [not torch.isclose(one, other) for one, other in zip(usual(examples, times, range(count)), expected)]
+    assert differs == [len(set(it.turn_ids)) > 1 for it in examples] or count > 1  # filling up rounds differently
+
+
+@pytest.mark.parametrize("dialogue_causal", [True, False])
+def test_what_is_asked_of_an_earlier_turn_cannot_see_a_later_one(dialogue_causal):
+    """Only the first turn is asked here, and the second one is changed."""
+    [_, example], _ = world_examples(5, 2)
+    second = [place for place, turn in enumerate(example.turn_ids) if turn == 1]
+    labels = [label if turn == 0 else IGNORED for label, turn in zip(example.labels, example.turn_ids)]
+    losses = []
+    for word in (7, 8):
+        ids = [word if place in second else index for place, index in enumerate(example.input_ids)]
+        losses.append(learner(dialogue_causal=dialogue_causal)(
+            [Example(ids, labels, example.turn_ids, example.tiles)], torch.tensor([0.6]), [1]).item())
+    assert (losses[0] == losses[1]) == dialogue_causal
+
+
+def test_a_weight_says_how_much_a_target_counts():
+    """Twice as much everywhere is twice the loss, and what counts nothing may say anything."""
+    examples, _ = world_examples(3, 1)
+    model = golden_model()[0]
+    ids, labels = (torch.tensor([values]) for values in (examples[0].input_ids, examples[0].labels))
+    shown = (ids == -200)
+    batch = splice_batch(ids.masked_fill(shown, 5), labels, [[]])
+    plain = next_token_loss(model, batch)
+    torch.testing.assert_close(next_token_loss(model, batch, torch.full(ids.shape, 2.0)), 2 * plain)
+    last = torch.zeros(ids.shape)
+    last[0, -1] = 1.0
+    other = splice_batch(batch.ids, labels.masked_fill(labels != labels[0, -1], 9).where(labels != IGNORED, labels),
+                         [[]])
+    torch.testing.assert_close(next_token_loss(model, batch, last), next_token_loss(model, other, last))
+
+
+def write(folder, turns: int = 1, count: int = 8):
+    """A file of conversations, half of them about a picture."""
+    picture(0).save(folder / "a.png")
+    records = []
+    for number in range(count):
+        messages = [{"from": who, "value": f"{text} {number}"} for _ in range(turns)
+                    for who, text in (("human", "What is"), ("gpt", "It is"))]
+        records.append({"conversations": messages})
+        if number % 2:
+            messages[0]["value"] = "<image>\n" + messages[0]["value"]
+            records[-1]["image"] = "a.png"
+    (folder / "data.json").write_text(json.dumps(records))
+    return folder / "data.json"
+
+
+def command(out, data, *more) -> list[str]:
+    return [str(word) for word in (
+        "--out", out, "--data", data, "--from", CHECKPOINT, "--device", "cpu", "--held-out", "2",
+        "--answer-length", "3", "--batch-size", "3", "--learning-rate", "1e-3", "--system", "Be brief.", *more)]
+
+
+def test_a_step_of_the_twin_changes_the_weights_as_plain_gradient_descent_on_its_loss_does(tmp_path):
+    """Oracle: AdamW on the mean of the function's own losses, with a gradient that is no longer than 1."""
+    data = write(tmp_path)
+    assert main(command(tmp_path / "out", data, "--autoregressive", "--steps", "1", "--held-out", "0", "--batch-size",
+                        "8", "--vision-learning-rate", "1e-3")) == 0
+    twin = learner(True)
+    records = json.loads(data.read_text())
+    shown = [[picture(0)] if "image" in record else [] for record in records]
+    examples = [encode(Record("", record["conversations"], pictures, False), TOKENIZER, twin.model.config, "tune",
+                       "Be brief.") for record, pictures in zip(records, shown)]
+    input_ids, labels, _ = pad([(it.input_ids, it.labels, it.turn_ids) for it in examples], PADDING)
+    trained = [parameter for parameter in twin.model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=1e-3, betas=(0.9, 0.98), weight_decay=0.0)
+    features, _ = twin.features(examples)
+    next_token_loss(twin.model, splice_batch(input_ids, labels, features)).mean().backward()
+    torch.nn.utils.clip_grad_norm_(trained, 1.0)
+    optimizer.step()
+    before, after = golden_model()[0].state_dict(), load_file(tmp_path / "out/last/model.safetensors")
+    found, expected, old = (torch.cat([tensor.flatten() for tensor in tensors]) for tensors in (
+        [after[released_name(name)] for name in before], twin.model.state_dict().values(), before.values()))
+    # AdamW's first step is nearly the sign of the gradient: where that is rounding (the bias of keys), any will do.
+    assert ((found - expected).abs() < 1e-5).float().mean() > 0.99
+    assert ((found - old).abs() > 5e-4).sum() > 10_000
+
+
+def test_every_way_learns_from_the_same_examples_in_the_same_order(tmp_path, monkeypatch):
+    """And makes as many updates. What is the same for seed 0 is not for another one."""
+    data, forward, seen = write(tmp_path), Learner.forward, []
+
+    def watched(self, examples, *rest):
+        if torch.is_grad_enabled():
+            seen.append([(example.input_ids, example.labels) for example in examples])
+        return forward(self, examples, *rest)
+
+    monkeypatch.setattr(Learner, "forward", watched)
+    orders = []
+    for number, options in enumerate(([], *WAYS.values(), ["--seed", "1"])):
+        seen.clear()
+        assert main(command(tmp_path / str(number), data, *options, "--steps", "3")) == 0
+        orders.append(list(seen))
+    assert orders[0] == orders[1] == orders[2] != orders[3] and sum(map(len, orders[0])) == 9
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_interrupted_and_started_again_the_numbers_are_the_same(tmp_path, monkeypatch, way):
+    """Oracle: the run that nothing interrupted."""
+    data, write_line = write(tmp_path, turns=2), Log.write
+    options = [*WAYS[way], "--steps", "4", "--evaluate-every", "2"]
+
+    def interrupted(self, **entry):
+        write_line(self, **entry)
+        if entry["step"] == 2 and "loss" in entry:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    assert main(command(tmp_path / "whole", data, *options)) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(Log, "write", interrupted)
+        assert main(command(tmp_path / "cut", data, *options)) == 128 + signal.SIGTERM
+    assert main(command(tmp_path / "cut", data, *options)) == 0
+    logs = [(tmp_path / run / "log.jsonl").read_text() for run in ("whole", "cut")]
+    assert logs[0] == logs[1] and logs[0].count("held_out_loss") == 2
+    one, other = (load_file(tmp_path / run / "last/model.safetensors") for run in ("whole", "cut"))
+    assert all(tensor.equal(other[name]) for name, tensor in one.items())
+
+
+def test_the_three_ways_differ_and_a_run_cannot_change_from_one_to_another(tmp_path, capsys):
+    data, losses = write(tmp_path, turns=2), []
+    for number, options in enumerate(([], *WAYS.values())):
+        assert main(command(tmp_path / str(number), data, *options, "--steps", "1")) == 0
+        losses.append(json.loads((tmp_path / str(number) / "log.jsonl").read_text().splitlines()[0])["loss"])
+    assert len(set(losses)) == 3
+    for number, options in ((0, WAYS["twin"]), (1, []), (1, WAYS["dialogue-causal"]), (2, [])):
+        assert main(command(tmp_path / str(number), data, *options, "--steps", "1")) == 2
+        assert "holds a run with" in capsys.readouterr().err
+
+
+def test_a_twin_says_in_its_config_that_it_is_one_and_is_never_asked_to_fill_in_masks(tmp_path, capsys):
+    data, twin = write(tmp_path), tmp_path / "twin"
+    assert main(command(twin, data, "--autoregressive", "--steps", "1")) == 0
+    assert json.loads((twin / "last/config.json").read_text())["autoregressive"] is True
+    answers = json.loads((twin / "log.jsonl").read_text().splitlines()[-1])["answers"]
+    model, tokenizer = load_pretrained(twin / "last", "cpu")
+    assert model.config.autoregressive and answers
+    for said in answers:  # the sample answers are its own: written from left to right
+        shown = [picture(0)] if "<image>" in said["question"] else []
+        assert said["answer"] == answer_left_to_right(
+            model, tokenizer, said["question"], shown, system="Be brief.", gen_length=3)
+    with pytest.raises(InputError, match="writes from left to right"):
+        answer(model, tokenizer, "What?")
+    with pytest.raises(InputError, match="writes from left to right"):
+        answer_bounds(model, tokenizer, "What?", ["Yes", "No"])
+    capsys.readouterr()
+    weights = ["--weights", str(twin / "last"), "--device", "cpu"]
+    assert generate.main([*weights, "--prompt", "What?"]) == 2
+    assert evaluate.main([*weights, "--benchmark", "small-world", "--count", "1"]) == 2
+    assert capsys.readouterr().err.count("writes from left to right") == 2
+
+
+def test_a_diffusion_model_that_starts_from_a_twin_is_none(tmp_path):
+    """And the other way round; the rest of config.json stays as it was."""
+    data, before = write(tmp_path), json.loads((CHECKPOINT / "config.json").read_text())
+    for start, out, options in ((CHECKPOINT, "one", ["--autoregressive"]), (tmp_path / "one/last", "two", [])):
+        assert main([*command(tmp_path / out, data, *options, "--steps", "1"), "--from", str(start)]) == 0
+    one, two = (json.loads((tmp_path / out / "last/config.json").read_text()) for out in ("one", "two"))
+    assert two == before | {"system": "Be brief."} and one == two | {"autoregressive": True}
+    assert isinstance(answer(*load_pretrained(tmp_path / "two/last", "cpu"), "What?"), str)
+
+
+@pytest.mark.parametrize("options, words", [
+    (["--autoregressive", "--attention", "dialogue-causal"], "not beside --autoregressive"),
+    (["--stage", "align", "--attention", "dialogue-causal"], "for --stage tune"),
+    (["--attention", "causal"], "invalid choice")])
+def test_options_that_make_no_sense_together_are_named(tmp_path, capsys, options, words):
+    with pytest.raises(SystemExit) as end:
+        main(command(tmp_path / "out", tmp_path / "data.json", *options))
+    assert end.value.code == 2 and words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", ["yes", 1, []])
+def test_nonsense_in_config_json_is_named(value):
+    with pytest.raises(InputError, match="here: autoregressive must be true or false"):
+        check_config(json.loads((CHECKPOINT / "config.json").read_text()) | {"autoregressive": value}, "here")
