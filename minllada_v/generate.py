@@ -11,6 +11,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -19,20 +20,22 @@ from torch import Tensor
 from tqdm import tqdm
 
 from .answer import answer_row, answer_text, denoise_answer, look, read_question
-from .evaluation.batch_run import read_questions, read_records, run_batch
 from .chat import IMAGE, MASK
 from .checkpoint import checkpoint_folder, load_pretrained, pick_device
 from .compiled import compile_layers
 from .config import read_config
+from .drawing.terminal import Watch
+from .drawing.trace import check_target, save_trace
 from .errors import InputError, complain, read_json
+from .evaluation.answers import AnswerFile, fingerprint
+from .evaluation.questions import Question, read_questions
+from .evaluation.shim import Answer, Request, answer_batch
 from .generate_options import DTYPES, parse_arguments
 from .image import read_frames
-from .model import LLaDAV, check_diffusion
+from .model import LLaDAV
 from .processes import join_processes
 from .sampler import SamplerConfig, Step
 from .tokenizer import Tokenizer
-from .drawing.trace import check_target, save_trace
-from .drawing.terminal import Watch
 
 DESCRIBE = "describe the picture."  # what the built-in model is asked about a picture that comes without a question
 
@@ -137,20 +140,37 @@ def fill_in_defaults(arguments: argparse.Namespace, folder: Path) -> list[str]:
 
 def batch(arguments: argparse.Namespace, folder: Path, sampler: SamplerConfig, notes: list[str]):
     """Answer the questions of a file, all of them or, under torchrun, this process's share."""
-    questions, out = Path(arguments.batch), Path(arguments.out)
-    lines = read_questions(questions, arguments.system, sampler)
-    if out.exists() and out.samefile(questions):
+    source, out = Path(arguments.batch), Path(arguments.out)
+    questions = read_questions(source, judged=False)
+    if out.exists() and out.samefile(source):
         raise InputError(f"{out} holds the questions; name another file for the answers with --out")
-    done = read_records(out)
     device = join_processes(arguments.device, shard=False)
-    model, tokenizer = load_pretrained(folder, device, DTYPES[arguments.dtype])
-    check_diffusion(model)
-    answer_row(model, tokenizer, torch.arange(0), sampler)  # what fits no question must not become every one's record
-    if arguments.compile:
-        compile_layers(model)
-    for note in notes:
-        complain(note, 0)
-    run_batch(model, tokenizer, lines, done, out, arguments.batch_size)
+    with AnswerFile(out) as file:
+        model, tokenizer = load_pretrained(folder, device, DTYPES[arguments.dtype])
+        answer_row(model, tokenizer, torch.arange(0), sampler)  # what fits no question must not be said of each
+        if arguments.compile:
+            compile_layers(model)
+        for note in notes:
+            complain(note, 0)
+        file.begin(asdict(sampler) | {"system": arguments.system, "weights": fingerprint(model)})
+        cache: dict = {}
+
+        def ask(batch: Sequence[Question]) -> list[dict]:
+            if len(cache) > arguments.batch_size:  # questions about one picture are usually neighbours
+                cache.clear()
+            asked = [question for question in batch if not question.error]
+            requests = [Request(question.turns[0][0], question.images, system=arguments.system, sampler=sampler)
+                        for question in asked]
+            answers = dict(zip((question.id for question in asked),
+                               answer_batch(model, tokenizer, requests, cache)))
+            replies = [answers.get(question.id, question.error) for question in batch]
+            return [asdict(reply) if isinstance(reply, Answer) else {"error": str(reply)} for reply in replies]
+
+        file.fill(questions, lambda question: [text for text, _ in question.turns], ask, arguments.batch_size,
+                  "answering")
+    errors = sum("error" in file.records[question.id] for question in questions) if file.rank == 0 else 0
+    if errors:
+        complain(f"{errors} of {len(questions)} questions could not be answered; {out} says why", 0)
 
 
 def chat(

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from ..answer import read_question
-from ..training.batch import Batch, denoiser
 from ..chat import END_OF_TURN, IGNORED, MASK
 from ..errors import InputError
 from ..loss import BatchDenoiser, likelihood_bound
 from ..model import LLaDAV, check_diffusion
 from ..tokenizer import Tokenizer
+from ..training.batch import Batch, denoiser
 
 DRAWS = 128  # as LLaDA (arXiv 2502.09992) takes
 
