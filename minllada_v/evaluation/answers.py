@@ -48,7 +48,8 @@ class AnswerFile:
     def __init__(self, path: Path | None):
         """Raises `InputError` if the file is none of ours, another run uses it, or it cannot be written. What is in it
         stays as it is."""
-        self.path, self.file, self.settings, self.records = path, None, None, {}
+        self.path, self.file, self.settings, self.records = path, None, {}, {}
+        self.rest = b""  # half a line at the end of the file, which a kill has left
         self.digests: dict[Path, str] = {}  # of pictures that were read in this run
         self.rank, self.processes = rank_and_size()
         # Processes may end their shares hours apart, and the usual group does not wait that long.
@@ -88,16 +89,17 @@ class AnswerFile:
         self.file.seek(0)
         content = self.file.read()
         length = content.rfind(b"\n") + 1
+        self.rest = content[length:]
         try:
             if not length:  # new, or cut short at once
-                if content[:len(START)] != START[:len(content)]:
+                if self.rest[:len(START)] != START[:len(self.rest)]:
                     raise ValueError
                 return 0
             first, *others = content[:length].splitlines()
             head = json.loads(first)
             self.settings = {} if "id" in head and {"text", "error"} & {*head} else dict(head["settings"])
         except (ValueError, KeyError, TypeError, RecursionError):
-            raise InputError(f"{self.path} exists and holds no answers of ours; name another --out") from None
+            raise self._not_ours() from None
         if self.settings.get("format") != FORMAT:
             raise InputError(f"{self.path} was written by an earlier version, which did not note what its answers "
                              "depend on; name another --out")
@@ -109,12 +111,14 @@ class AnswerFile:
         settings = json.loads(json.dumps(settings | {"format": FORMAT}))
         if self.file is not None and self.rank == 0:
             length, first_line = self.read(), json.dumps({"settings": settings}).encode() + b"\n"
-            for name in sorted({*self.settings, *settings} if length else ()):
+            for name in (settings | self.settings) if length else ():
                 if self.settings.get(name) != settings.get(name):
                     raise InputError(f"{self.path} holds answers with {name} {brief(self.settings.get(name))}, and now "
                                      f"it is {brief(settings.get(name))}; name another --out")
+            if not length and not first_line.startswith(self.rest):
+                raise self._not_ours()
             if not self.device:
-                self.file.truncate(length)  # takes half a line away
+                self.file.truncate(length)
             if not length:
                 self._write(first_line)
         self.meet()
@@ -166,6 +170,9 @@ class AnswerFile:
         """Wait until all processes of this run are here."""
         if self.group is not None:
             dist.barrier(self.group)
+
+    def _not_ours(self) -> InputError:
+        return InputError(f"{self.path} exists and holds no answers of ours; name another --out")
 
     def _write(self, text: bytes):
         """Put `text` at the end, while no other process of this run does so."""

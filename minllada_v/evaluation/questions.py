@@ -78,8 +78,8 @@ def read_questions(path: Path, folder: Path | None = None, judged: bool = True) 
     Raises `InputError` if the file cannot be read, or two lines have one id. A line of another form is named in an
     `InputError` too if the answers will be `judged`; else it becomes a question with an `error`.
     """
-    if (kind := kind_of(path)) != "file":  # a device may have no end
-        raise InputError(f"{path} cannot be read: it is {'a ' * (kind != 'nothing')}{kind}, not a file of JSON lines")
+    if (kind := kind_of(path)) in ("nothing", "device"):  # a device may have no end
+        raise InputError(f"{path} {'does not exist' if kind == 'nothing' else 'is a device, not a file of JSON lines'}")
     try:
         content = path.read_bytes()
     except OSError as error:

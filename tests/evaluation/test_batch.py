@@ -1,26 +1,16 @@
-"""A file of questions to a file of answers: nothing lost, nothing repeated, whatever happens on the way."""
+"""`generate --batch`: a file of questions to a file of answers."""
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
-from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from unittest.mock import patch
 
 import pytest
 import torch
 from golden_data import CHECKPOINT, golden_model, picture
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-import minllada_v.evaluation.batch_run
-from minllada_v import InputError, Request, SamplerConfig, answer
-from minllada_v.batch_answer import read_request
-from minllada_v.evaluation.batch_run import answer_lines, append, read_questions, read_records, run_batch
+from minllada_v import SamplerConfig, answer, generate
 from minllada_v.generate import main
 
 OPTIONS = ["--weights", str(CHECKPOINT), "--device", "cpu", "--gen-length", "4"]
@@ -41,7 +31,7 @@ def run(capsys, questions: Path, out: Path, *options: str) -> tuple[int, str, st
 
 
 def records(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return [json.loads(line) for line in path.read_text().splitlines()][1:]
 
 
 @pytest.mark.parametrize("options, sampler", [
@@ -68,7 +58,7 @@ def test_each_record_is_the_answer_that_its_question_gets_alone(options, sampler
 
 
 def test_a_bad_line_costs_the_others_nothing(tmp_path, capsys):
-    """Its record says what is wrong, and it is not asked again."""
+    """Its record says what is wrong, and is not written twice."""
     questions = write(
         tmp_path / "questions.jsonl", "not json", {"prompt": "Hi", "id": "good"}, [1], {"prompt": " "}, {"id": True},
         {"image": "none.png", "prompt": "x", "id": "no file"}, {"prompt": "a <image>"}, {"video": "v", "prompt": "x"},
@@ -84,104 +74,130 @@ def test_a_bad_line_costs_the_others_nothing(tmp_path, capsys):
                for identity, words in says.items())
     assert all("text" in record for record in found if record["id"] in ("good", 12))
     before = (tmp_path / "answers.jsonl").read_bytes()
-    assert run(capsys, questions, tmp_path / "answers.jsonl")[0] == 0
+    code, _, err = run(capsys, questions, tmp_path / "answers.jsonl")
+    assert code == 0 and "10 of 12 questions could not be answered" in err
     assert (tmp_path / "answers.jsonl").read_bytes() == before
 
 
-def test_logits_that_are_no_numbers_cost_the_others_nothing(monkeypatch):
-    """Of a batch that fails together each question is answered alone."""
-    def with_a_broken_picture(model, tokenizer, request, seen):
-        row, features = read_request(model, tokenizer, request, seen)
-        return row, [rows * torch.nan for rows in features] if request.prompt == "broken" else features
-
-    monkeypatch.setattr(minllada_v.evaluation.batch_run, "read_request", with_a_broken_picture)
-    model, tokenizer = golden_model()
-    lines = [(prompt, Request(prompt, [picture(0)], sampler=SamplerConfig(2))) for prompt in ("one", "broken", "two")]
-    found = answer_lines(model, tokenizer, lines, {})
-    assert [record["id"] for record in found] == ["one", "broken", "two"]
-    assert [record.get("text") for record in found] == [
-        answer(model, tokenizer, "one", [picture(0)], sampler=SamplerConfig(2)), None,
-        answer(model, tokenizer, "two", [picture(0)], sampler=SamplerConfig(2))]
-    assert "not finite at step 1 of 2" in found[1]["error"]
-
-
-def test_neighbours_share_a_picture_across_batches(tmp_path, monkeypatch):
+def test_neighbours_share_a_picture_across_batches(tmp_path, monkeypatch, capsys):
     picture(0).save(tmp_path / "0.png")
-    (model, tokenizer), tiles = golden_model(), []
+    tiles, model = [], golden_model()[0]
     look = type(model).project
     monkeypatch.setattr(type(model), "project", lambda model, pixels: tiles.append(len(pixels)) or look(model, pixels))
-    lines = [(number, Request("Hi", [tmp_path / "0.png"], sampler=SamplerConfig(1))) for number in range(3)]
-    run_batch(model, tokenizer, lines[:1], set(), tmp_path / "one.jsonl", 1)
-    once = sum(tiles)
-    run_batch(model, tokenizer, lines, set(), tmp_path / "three.jsonl", 1)
-    assert len(records(tmp_path / "three.jsonl")) == 3 and sum(tiles) == 2 * once
+    line = {"image": "0.png", "prompt": "Hi"}
+    for count in (1, 3):
+        questions = write(tmp_path / f"{count}.jsonl", *[line] * count)
+        run(capsys, questions, tmp_path / f"{count}.out", "--batch-size", "1")
+        assert len(records(tmp_path / f"{count}.out")) == count
+    assert sum(tiles[:len(tiles) // 2]) * 2 == sum(tiles)
+
+
+# What a resumed file means.
+
+
+@pytest.fixture
+def answered(tmp_path, capsys):
+    """A star and a square, asked about without ids."""
+    for index, name in enumerate(("star", "square")):
+        picture(index).save(tmp_path / f"{name}.png")
+    questions = write(tmp_path / "questions.jsonl", *({"image": f"{name}.png", "prompt": "What is it?"}
+                                                      for name in ("star", "square")))
+    assert run(capsys, questions, tmp_path / "out")[0] == 0
+    return questions, tmp_path / "out"
+
+
+def asking(monkeypatch) -> list[str]:
+    """What is asked from now on: the prompt and the pictures' names."""
+    asked, usual = [], generate.answer_batch
+
+    def listen(model, tokenizer, requests, cache):
+        asked.extend(" ".join([request.prompt, *(Path(image).name for image in request.images)]) for request in requests)
+        return usual(model, tokenizer, requests, cache)
+
+    monkeypatch.setattr(generate, "answer_batch", listen)
+    return asked
+
+
+def test_a_line_on_top_moves_no_answer_to_another_question(answered, capsys, monkeypatch):
+    """Without ids the numbers of all lines change. Once, the star's answer then stood for the square's question."""
+    questions, out = answered
+    before = {record["id"]: record for record in records(out)}
+    asked = asking(monkeypatch)
+    run(capsys, questions, out)
+    assert asked == []
+    questions.write_text('{"prompt": "Hi"}\n' + questions.read_text())
+    assert run(capsys, questions, out)[0] == 0
+    assert asked == ["Hi", "What is it? star.png", "What is it? square.png"]
+    last = {record["id"]: record for record in records(out)}
+    assert [last[number]["text"] for number in (2, 3)] == [before[number]["text"] for number in (1, 2)]
+    asked.clear()
+    run(capsys, questions, out)
+    assert asked == []
+
+
+def test_a_prompt_or_a_picture_that_has_changed_is_asked_again(answered, capsys, monkeypatch, tmp_path):
+    """A picture counts by what it shows: under another file of the same name, size and time it is another one."""
+    questions, out = answered
+    asked = asking(monkeypatch)
+    before = (tmp_path / "star.png").stat()
+    content = bytearray((tmp_path / "star.png").read_bytes())
+    content[-1] ^= 1  # of a PNG the checksum of its end, which Pillow does not look at
+    (tmp_path / "star.png").write_bytes(content)
+    os.utime(tmp_path / "star.png", ns=(before.st_atime_ns, before.st_mtime_ns))
+    run(capsys, questions, out)
+    assert asked == ["What is it? star.png"]
+    questions.write_text(questions.read_text().replace('square.png", "prompt": "What', 'square.png", "prompt": "Where'))
+    run(capsys, questions, out)
+    assert asked[1:] == ["Where is it? square.png"]
+
+
+@pytest.mark.parametrize("options, says", [
+    (["--gen-length", "2"], "gen_length 4, and now it is 2"), (["--steps", "2"], "steps 4, and now it is 2"),
+    (["--seed", "7"], "seed 0, and now it is 7"), (["--system", "Be brief."], "system None, and now it is 'Be brief.'"),
+    (["--dtype", "bfloat16"], "weights"), (["--stop", "x"], "stop []"),
+])
+def test_other_settings_and_weights_are_refused(answered, capsys, monkeypatch, options, says):
+    questions, out = answered
+    asked, before = asking(monkeypatch), out.read_bytes()
+    code, _, err = run(capsys, questions, out, *options)
+    assert code == 2 and says in err and "name another --out" in err
+    assert asked == [] and out.read_bytes() == before
+
+
+def test_answers_of_other_weights_are_refused(answered, capsys, monkeypatch):
+    questions, out = answered
+    weight = golden_model()[0].language_model.norm.weight
+    monkeypatch.setattr(generate, "load_pretrained", lambda *_: golden_model())
+    try:
+        weight[-1] += 1
+        code, _, err = run(capsys, questions, out)
+    finally:
+        weight[-1] -= 1
+    assert code == 2 and "answers with weights" in err
+
+
+def test_what_failed_once_is_asked_again(answered, capsys, tmp_path):
+    """A drive that was away for a minute must not cost its answers."""
+    questions, out = answered
+    (tmp_path / "star.png").rename(tmp_path / "away.png")
+    code, _, err = run(capsys, questions, tmp_path / "new")
+    assert code == 0 and "1 of 2 questions could not be answered" in err
+    (tmp_path / "away.png").rename(tmp_path / "star.png")
+    code, _, err = run(capsys, questions, tmp_path / "new")
+    assert code == 0 and "could not be answered" not in err
+    last = {record["id"]: record for record in records(tmp_path / "new")}
+    assert [last[number]["text"] for number in (1, 2)] == [record["text"] for record in records(out)]
 
 
 @pytest.mark.parametrize("options, says", [
     (["--gen-length", "9000"], "prompt and answer are 9000 tokens long"),
     (["--stop", "<|mdm_mask|>"], "a stop must not hold"),
-    ([], "trained with --autoregressive"),
 ])
-def test_what_fits_no_question_is_the_runs_mistake(options, says, tmp_path, capsys, monkeypatch):
+def test_what_fits_no_question_is_the_runs_mistake(options, says, tmp_path, capsys):
     """Were it each question's, no record would be left to ask for with better options."""
-    model, tokenizer = golden_model()
-    if not options:
-        monkeypatch.setattr(model, "config", replace(model.config, autoregressive=True))
-    monkeypatch.setattr("minllada_v.generate.load_pretrained", lambda *_: (model, tokenizer))
     questions = write(tmp_path / "questions.jsonl", {"prompt": "Hi"})
     code, _, err = run(capsys, questions, tmp_path / "answers.jsonl", *options)
-    assert code == 2 and says in err and records(tmp_path / "answers.jsonl") == []
-
-
-def fake_answers(model, tokenizer, lines, seen) -> list[dict]:
-    """In place of the model: an answer that says whose it is, with what UTF-8 and JSON make long."""
-    return [{"id": identity, "text": f"ä\n{identity}", "tokens": [1, 2]} for identity, _ in lines]
-
-
-IDS = st.lists(st.one_of(st.integers(0, 50), st.text(max_size=3)), unique_by=lambda one: (type(one), one), max_size=8)
-
-
-@settings(deadline=None, max_examples=60)
-@given(IDS, st.integers(1, 4), st.integers(1, 3), st.lists(st.integers(0, 400), max_size=3), st.randoms())
-def test_killed_and_resumed_nothing_is_lost_or_repeated(ids, batch_size, processes, kills, order):
-    """However many processes share the questions, in whatever order they write, and at whatever byte of the file each
-    earlier run was killed: in the end every question has exactly one record, and whole records are never redone."""
-    lines = [(identity, Request("Hi")) for identity in ids]
-    written = []
-    with TemporaryDirectory() as folder, patch.object(minllada_v.evaluation.batch_run, "answer_lines", fake_answers):
-        out = Path(folder) / "answers.jsonl"
-        for kill in [*kills, None]:
-            ranks = list(range(processes))
-            order.shuffle(ranks)
-            for rank in ranks:
-                done = read_records(out)
-                assert {json.loads(line)["id"] for line in written} <= done
-                with patch.object(minllada_v.evaluation.batch_run, "rank_and_size", lambda: (rank, processes)):
-                    run_batch(None, None, lines, done, out, batch_size)
-                if kill is not None:
-                    os.truncate(out, min(kill, out.stat().st_size))
-                    written = out.read_bytes().split(b"\n")[:-1]
-        found = records(out)
-    assert sorted(map(repr, (record["id"] for record in found))) == sorted(map(repr, ids))
-    assert all(record["text"] == f"ä\n{record['id']}" for record in found)
-
-
-def test_a_killed_command_goes_on_where_it_was(tmp_path, capsys):
-    """SIGKILL in the middle; the same command again ends with every answer, each once."""
-    questions = write(tmp_path / "questions.jsonl", *({"prompt": f"Is it {number}?"} for number in range(200)))
-    out = tmp_path / "answers.jsonl"
-    command = [sys.executable, "-m", "minllada_v.generate", *OPTIONS, "--batch", str(questions), "--out", str(out),
-               "--batch-size", "2"]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
-        limit = time.monotonic() + 60
-        while not (out.exists() and out.stat().st_size) and time.monotonic() < limit:
-            time.sleep(0.02)
-        process.send_signal(signal.SIGKILL)
-    killed = records(out)
-    assert 0 < len(killed) < 200
-    assert run(capsys, questions, out, "--batch-size", "50")[0] == 0
-    assert [record["id"] for record in records(out)] == list(range(1, 201))
-    assert records(out)[:len(killed)] == killed
+    assert code == 2 and says in err and (tmp_path / "answers.jsonl").read_bytes() == b""
 
 
 def test_two_processes_share_the_questions(tmp_path):
@@ -196,42 +212,10 @@ def test_two_processes_share_the_questions(tmp_path):
     assert sorted(two, key=lambda record: record["id"]) == one
 
 
-@pytest.mark.parametrize("torn, whole", [('{"id": 2, "te', 1), ('{"id": 2, "text": "b", "tokens": []}', 2), ('{', 1)])
-def test_half_a_line_is_taken_away(torn, whole, tmp_path):
-    """A last line without its end goes, unless only its end is missing."""
-    path = tmp_path / "answers.jsonl"
-    path.write_text('{"id": 1, "text": "a", "tokens": []}\n' + torn)
-    assert read_records(path) == set(range(1, whole + 1))
-    append(path, [{"id": 3, "error": "x"}])
-    assert [record["id"] for record in records(path)] == [*range(1, whole + 1), 3]
-
-
-@pytest.mark.parametrize("content", ["notes of mine", '{"id": 1, "prompt": "a question"}\n', '{"text": "a"}\n',
-                                     'x\n{"id": 1, "text": "a"}\n', '{"id": [1], "text": "a"}\n', "\n\nnotes\n"])
-def test_a_file_that_is_not_ours_is_left_alone(content, tmp_path, capsys):
-    questions, out = write(tmp_path / "questions.jsonl", {"prompt": "Hi"}), tmp_path / "out"
-    out.write_text(content)
-    code, _, err = run(capsys, questions, out)
-    assert code == 2 and "is no answer that --batch wrote" in err and out.read_text() == content
-
-
-@pytest.mark.parametrize("lines", [[{"id": 3, "prompt": "a"}, {"id": 3, "prompt": "b"}],
-                                   [{"prompt": "a"}, {"id": 1, "prompt": "b"}], [{"id": 2, "prompt": "a"}, "broken"]])
-def test_equal_ids_are_rejected(lines, tmp_path):
-    path = write(tmp_path / "questions.jsonl", *lines)
-    with pytest.raises(InputError, match="lines 1 and 2 have the same id"):
-        read_questions(path, None, SamplerConfig())
-
-
-def test_the_number_and_the_text_are_different_ids(tmp_path):
-    path = write(tmp_path / "questions.jsonl", {"id": 1, "prompt": "a"}, {"id": "1", "prompt": "b"})
-    assert [identity for identity, _ in read_questions(path, None, SamplerConfig())] == [1, "1"]
-
-
 @pytest.mark.parametrize("change, says", [
     (["--batch", "nowhere.jsonl"], "nowhere.jsonl does not exist"),
     (["--batch", "."], "cannot be read: Is a directory"),
-    (["--out", "no/such/folder"], "cannot be written: No such file or directory"),
+    (["--out", "."], "cannot be written: Is a directory"),
     (["--image", "a.png"], "--batch finds its questions in the file"),
     (["--prompt", "Hi"], "--batch finds its questions in the file"),
     (["--batch-size", "0"], "--batch-size is at least 1"),

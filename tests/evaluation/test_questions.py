@@ -78,15 +78,27 @@ def test_a_line_that_makes_no_sense_is_named(tmp_path, entries, message):
 
 def test_files_that_are_none_are_named(tmp_path):
     (tmp_path / "latin").write_bytes(b'{"question": "\xe4"}')
-    for name, message in (("missing", "missing cannot be read"), ("latin", "is not UTF-8"), (".", "cannot be read")):
+    for name, message in (("missing", "missing does not exist"), ("latin", "is not UTF-8"), (".", "cannot be read")):
         with pytest.raises(InputError, match=message):
             read_questions(tmp_path / name)
+
+
+@pytest.mark.parametrize("lines", [[{"id": 3, "prompt": "a"}, {"id": 3, "prompt": "b"}],
+                                   [{"prompt": "a"}, {"id": 1, "prompt": "b"}], [{"id": 2, "prompt": "a"}, "broken"]])
+def test_equal_ids_are_rejected(lines, tmp_path):
+    with pytest.raises(InputError, match="lines 1 and 2 have the same id"):
+        read_questions(write(tmp_path, *lines), judged=False)
+
+
+def test_the_number_and_the_text_are_different_ids(tmp_path):
+    path = write(tmp_path, {"id": 1, "prompt": "a"}, {"id": "1", "prompt": "b"})
+    assert [question.id for question in read_questions(path, judged=False)] == [1, "1"]
 
 
 @pytest.mark.parametrize("name", ["/dev/zero", "pipe"])
 def test_what_may_have_no_end_is_never_read(name, tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(InputError, match="it is a device, not a file of JSON lines"):
+    with pytest.raises(InputError, match="is a device, not a file of JSON lines"):
         read_questions(tmp_path / name)
 
 
