@@ -128,7 +128,7 @@ def check_question(benchmark: Benchmark, question: Question):
     answers = [answer for _, expected in question.turns for answer in expected]
     unasked = not all(asked.strip() for asked, _ in question.turns)
     if unasked != (benchmark.title == "MMMU-Pro vision"):
-        raise InputError(f"{question.id}: " + ("question must be a text that is not empty" if unasked else
+        raise InputError(f"{question.id}: " + ("question must be text that is not empty" if unasked else
                          "MMMU-Pro's vision half has its question in the picture; leave question out"))
     if benchmark.rule is yes_no_match and {*map(read_yes_no, answers)} not in ({"yes"}, {"no"}):
         raise InputError(f"{question.id}: the answer to a yes/no question must be yes or no, not "

@@ -253,6 +253,42 @@ def test_a_killed_command_goes_on_where_it_was(tmp_path):
     assert out.read_bytes().startswith(killed)
 
 
+BOTH = """
+import json, sys
+import torch.distributed as dist
+from minllada_v import evaluate, generate
+for command, options in zip((generate, evaluate), json.loads(sys.argv[1])):
+    command.run(command.parse_arguments(options))
+dist.destroy_process_group()
+"""
+
+
+def test_two_processes_share_the_questions_of_either_command(tmp_path, capfd):
+    """Under torchrun, with one file for both: every question is answered once, as one process answers it, and the
+    first process prints the one table."""
+    (tmp_path / "both.py").write_text(BOTH)
+    (tmp_path / "questions.jsonl").write_text(
+        "".join(json.dumps({"prompt": f"Is it {number}?"}) + "\n" for number in range(9)) + "broken\n")
+    model = ["--weights", str(CHECKPOINT), "--device", "cpu", "--batch-size", "2"]
+    batch = ["--batch", str(tmp_path / "questions.jsonl"), "--gen-length", "4", *model, "--out"]
+    world = ["--benchmark", "small-world", "--lesson", "first-lesson", "--count", "2", "--steps", "1", *model, "--out"]
+    for command, options in ((generate, batch), (evaluate, world)):
+        assert command.main([*options, str(tmp_path / f"{options[0]} one")]) == 0
+    alone = capfd.readouterr()
+    two = [[*options, str(tmp_path / f"{options[0]} two")] for options in (batch, world)]
+    run = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+                          str(tmp_path / "both.py"), json.dumps(two)], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr[-2000:]
+    assert run.stdout == alone.out and run.stdout.startswith("small world")
+    for stderr in (alone.err, run.stderr):
+        assert stderr.count("1 of 10 questions could not be answered") == 1
+    for name, count in (("--batch", 10), ("--benchmark", 4)):
+        first, *records = lines(tmp_path / f"{name} one")
+        other, *found = lines(tmp_path / f"{name} two")
+        assert other == first and len(records) == count
+        assert sorted(map(str, found)) == sorted(map(str, records))
+
+
 # The fingerprint of the weights.
 
 

@@ -2,12 +2,9 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-import torch
 from golden_data import CHECKPOINT, golden_model, picture
 
 from minllada_v import SamplerConfig, answer, generate
@@ -198,18 +195,6 @@ def test_what_fits_no_question_is_the_runs_mistake(options, says, tmp_path, caps
     questions = write(tmp_path / "questions.jsonl", {"prompt": "Hi"})
     code, _, err = run(capsys, questions, tmp_path / "answers.jsonl", *options)
     assert code == 2 and says in err and (tmp_path / "answers.jsonl").read_bytes() == b""
-
-
-def test_two_processes_share_the_questions(tmp_path):
-    """Under torchrun, with one file for both: every question is answered once, as one process answers it."""
-    questions = write(tmp_path / "questions.jsonl", *({"prompt": f"Is it {number}?"} for number in range(9)), "broken")
-    command = ["-m", "minllada_v.generate", *OPTIONS, "--batch", str(questions), "--batch-size", "2", "--out"]
-    two = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-                          *command, str(tmp_path / "two.jsonl")], capture_output=True, text=True)
-    assert two.returncode == 0, two.stderr[-2000:]
-    assert main([*command[2:], str(tmp_path / "one.jsonl")]) == 0
-    one, two = records(tmp_path / "one.jsonl"), records(tmp_path / "two.jsonl")
-    assert sorted(two, key=lambda record: record["id"]) == one
 
 
 @pytest.mark.parametrize("change, says", [
