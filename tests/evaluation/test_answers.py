@@ -277,7 +277,8 @@ def test_two_processes_share_the_questions_of_either_command(tmp_path, capfd):
     alone = capfd.readouterr()
     two = [[*options, str(tmp_path / f"{options[0]} two")] for options in (batch, world)]
     run = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-                          str(tmp_path / "both.py"), json.dumps(two)], capture_output=True, text=True)
+                          str(tmp_path / "both.py"), json.dumps(two)], capture_output=True, text=True,
+                         env=os.environ | {"PYTHONPATH": str(Path(answers.__file__).parents[2])})
     assert run.returncode == 0, run.stderr[-2000:]
     assert run.stdout == alone.out and run.stdout.startswith("small world")
     for stderr in (alone.err, run.stderr):
