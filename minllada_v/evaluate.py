@@ -12,19 +12,18 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from .answer import look
+from .answer import Request, answer_batch, encode_images
 from .checkpoint import load_pretrained
 from .errors import InputError, RunError, complain
 from .evaluation.answers import AnswerFile, fingerprint
 from .evaluation.benchmarks import BENCHMARKS, Benchmark, candidates, check_pairs, check_question, prompts, score
 from .evaluation.likelihood import answer_bounds
 from .evaluation.questions import Question, read_questions, world_questions
-from .evaluation.shim import Request, answer_batch
 from .evaluation.table import format_table
 from .generate_options import DTYPES
 from .model import LLaDAV
 from .processes import join_processes
-from .sampler import SamplerConfig
+from .sampler_config import SamplerConfig
 from .tokenizer import Tokenizer
 from .world.lessons import LESSONS
 
@@ -126,7 +125,7 @@ class Judge:
         for question, text in zip(questions, asked):
             known = candidates(self.benchmark, question)
             try:
-                features = look(self.model, question.images, question.video)
+                features = encode_images(self.model, question.images, question.video)
                 bounds = answer_bounds(self.model, self.tokenizer, text, known, features, self.system)
                 nats = dict(zip(known, bounds))
                 replies.append({"answer": min(nats, key=nats.get), "nats": nats})
@@ -167,8 +166,10 @@ def run(arguments: argparse.Namespace):
                   benchmark.title)
     if file.rank > 0:
         return
-    how = (f"generation, {benchmark.sampler.gen_length} tokens in {benchmark.sampler.steps} steps"
-           if arguments.score == "generation" else "likelihood of the options")
+    how = "likelihood of the options"
+    if arguments.score == "generation":
+        order = "from left to right" if model.config.autoregressive else f"in {benchmark.sampler.steps} steps"
+        how = f"generation, {benchmark.sampler.gen_length} tokens {order}"
     records = [file.records[question.id] for question in questions]
     print(f"{benchmark.title}, by {how}\n\n{format_table(name, benchmark, records)}", flush=True)
     broken = [record for record in records if "error" in record]

@@ -14,7 +14,7 @@ from string import ascii_uppercase
 
 from ..chat import IMAGE
 from ..errors import InputError
-from ..sampler import SamplerConfig
+from ..sampler_config import SamplerConfig
 from .metrics import (
     anls,
     behind_answer,
@@ -77,14 +77,14 @@ class Benchmark:
 
 def _choice(title: str, behind: str = "\n" + LETTER, **more) -> Benchmark:
     """A multiple choice; where the question holds its options itself, it ends in the same way."""
-    return Benchmark(title, "accuracy", **{"rule": letter_match, "sampler": SamplerConfig(2, steps=2, block_length=2),
+    return Benchmark(title, "accuracy", **{"rule": letter_match, "sampler": SamplerConfig(2),
                                            "choose": behind, "behind": behind} | more)
 
 
-_YES_NO = Benchmark("", "yes or no", yes_no_match, SamplerConfig(2, steps=2, block_length=2), behind="\n" + WORD)
-_DOCUMENT = Benchmark("", "ANLS", anls, SamplerConfig(32, steps=16, block_length=32), behind="\n" + REASON,
+_YES_NO = Benchmark("", "yes or no", yes_no_match, SamplerConfig(2), behind="\n" + WORD)
+_DOCUMENT = Benchmark("", "ANLS", anls, SamplerConfig(32, steps=16), behind="\n" + REASON,
                       read=document_answer)
-_THINKING = Benchmark("", "accuracy", number_or_letter, SamplerConfig(96, steps=48, block_length=96), mode=" /think",
+_THINKING = Benchmark("", "accuracy", number_or_letter, SamplerConfig(96, steps=48), mode=" /think",
                       remark="The paper has a language model find the answer in what was said. Here a fixed rule reads "
                              "it, so this number and the paper's cannot be compared.")
 
@@ -107,7 +107,7 @@ BENCHMARKS = {
     "pope": replace(_YES_NO, title="POPE"),
     "mme": replace(_YES_NO, title="MME", metric="accuracy + accuracy⁺"),
     "chartqa": Benchmark("ChartQA", "relaxed accuracy", relaxed_match,
-                         SamplerConfig(16, steps=16, block_length=16, stop=("\n",)),
+                         SamplerConfig(16, stop=("\n",)),
                          behind="\nAnswer the question with a single word."),
     "docvqa": replace(_DOCUMENT, title="DocVQA"),
     "infovqa": replace(_DOCUMENT, title="InfoVQA"),
@@ -117,7 +117,7 @@ BENCHMARKS = {
         choose=THINK.format("select the question from the choices") + CLOSEST,
         remark=_THINKING.remark + " Of LLaDA-V others measured 52.4 and 50.6, and 16.8 with another prompt."),
     "mathverse": replace(_THINKING, title="MathVerse", label=None,
-                         sampler=SamplerConfig(64, steps=32, block_length=64)),
+                         sampler=SamplerConfig(64, steps=32)),
     "small-world": Benchmark("small world", "exact answers", exact_match, mode="", remark=(
         "A dialogue counts if every turn is right, where the model's own answers are the history of the next turn.")),
 }

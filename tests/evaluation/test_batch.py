@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -189,9 +190,13 @@ def test_what_failed_once_is_asked_again(answered, capsys, tmp_path):
 @pytest.mark.parametrize("options, says", [
     (["--gen-length", "9000"], "prompt and answer are 9000 tokens long"),
     (["--stop", "<|mdm_mask|>"], "a stop must not hold"),
+    (["--threshold", "0.9"], "trained with --autoregressive"),
 ])
-def test_what_fits_no_question_is_the_runs_mistake(options, says, tmp_path, capsys):
-    """Were it each question's, no record would be left to ask for with better options."""
+def test_what_fits_no_question_is_the_runs_mistake(options, says, tmp_path, capsys, monkeypatch):
+    """And is said once, not of each question."""
+    model, tokenizer = golden_model()
+    monkeypatch.setattr(model, "config", replace(model.config, autoregressive="--threshold" in options))
+    monkeypatch.setattr(generate, "load_pretrained", lambda *_: (model, tokenizer))
     questions = write(tmp_path / "questions.jsonl", {"prompt": "Hi"})
     code, _, err = run(capsys, questions, tmp_path / "answers.jsonl", *options)
     assert code == 2 and says in err and (tmp_path / "answers.jsonl").read_bytes() == b""

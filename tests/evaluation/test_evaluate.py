@@ -9,13 +9,13 @@ import torch
 from golden_data import CHECKPOINT, golden_model, picture
 
 from minllada_v import SamplerConfig, answer, evaluate
-from minllada_v.answer import look, read_question
+from minllada_v.answer import Answer, encode_images, prompt_ids
+from minllada_v.autoregressive import causal
 from minllada_v.evaluate import main
 from minllada_v.evaluation.answers import AnswerFile
 from minllada_v.evaluation.benchmarks import BENCHMARKS, prompts
 from minllada_v.evaluation.likelihood import answer_bounds
 from minllada_v.evaluation.questions import sample_question, world_questions
-from minllada_v.evaluation.shim import Answer
 from minllada_v.loss import likelihood_bound
 from minllada_v.training.batch import Batch, denoiser
 from minllada_v.world.lessons import LESSONS
@@ -114,7 +114,7 @@ def test_the_system_text_and_the_length_are_the_models_own(capsys, monkeypatch, 
     assert {(request.system, request.sampler) for request in asked} == {("Look.", SamplerConfig(6))}
     asked = answering(monkeypatch, lambda *_: "red")
     run(capsys, *WORLD, "--weights", str(folder), "--system", "", "--steps", "2")
-    assert {(request.system, request.sampler) for request in asked} == {("", SamplerConfig(6, 2))}
+    assert {(request.system, request.sampler) for request in asked} == {("", SamplerConfig(6, steps=2))}
 
 
 def test_a_dialogue_goes_on_from_the_models_own_answer_and_needs_every_turn(capsys, monkeypatch):
@@ -283,7 +283,7 @@ def test_likelihood_takes_the_option_with_the_lowest_bound(capsys, choice, tmp_p
     """The records hold the bound of each letter, and the answer is the letter where it is lowest."""
     code, out, _ = run(capsys, *choice, "--score", "likelihood")
     assert code == 0 and "likelihood" in out
-    features = look(MODEL, [picture(0)])
+    features = encode_images(MODEL, [picture(0)])
     for record in records(tmp_path):
         [turn] = record["turns"]
         assert list(turn["nats"]) == ["A", "B", "C"] and turn["answer"] == min(turn["nats"], key=turn["nats"].get)
@@ -295,8 +295,8 @@ def test_likelihood_takes_the_option_with_the_lowest_bound(capsys, choice, tmp_p
 @pytest.mark.parametrize("text", ["A", "a cat that looks at you"])
 def test_looking_at_each_mask_once_changes_no_bound(text):
     """The bound of an answer and its end of turn is the mean of what `loss.py` estimates, with the same draws."""
-    features = look(MODEL, [picture(0)])
-    ids = read_question(TOKENIZER, "What is it?", features)
+    features = encode_images(MODEL, [picture(0)])
+    ids = prompt_ids(TOKENIZER, "What is it?", features)
     row = torch.cat([ids, torch.tensor([*TOKENIZER.encode(text), TOKENIZER.token_id("<|eot_id|>")])])[None]
     labels = torch.cat([torch.full((1, len(ids)), -100), row[:, len(ids):]], dim=1)
     with torch.no_grad():
@@ -318,6 +318,33 @@ def test_an_answer_of_two_tokens_takes_three_passes_whatever_the_draws(monkeypat
     monkeypatch.setattr(MODEL.language_model, "forward", lambda *args: passes.append(1) or forward(*args))
     answer_bounds(MODEL, TOKENIZER, "Yes or no?", ["A", "B"])
     assert len(passes) == 6
+
+
+def test_the_likelihood_of_a_twin_is_that_of_each_token_behind_those_before(monkeypatch):
+    """Exactly: the product over the tokens of the answer and its end, one causal pass for each."""
+    monkeypatch.setattr(MODEL, "config", replace(MODEL.config, autoregressive=True))
+    features = encode_images(MODEL, [picture(0)])
+    ids = prompt_ids(TOKENIZER, "What is it?", features)
+    answers = ["A", "a cat that looks"]
+    for text, bound in zip(answers, answer_bounds(MODEL, TOKENIZER, "What is it?", answers, features), strict=True):
+        nats, said = 0.0, ids.tolist()
+        for token in (*TOKENIZER.encode(text), TOKENIZER.token_id("<|eot_id|>")):
+            with torch.no_grad():
+                last = MODEL.language_model(MODEL.embed(torch.tensor([said]), features), causal())[0, -1]
+                nats -= MODEL.language_model.lm_head(last).log_softmax(dim=-1)[token].item()
+            said.append(token)
+        assert bound == pytest.approx(nats, rel=1e-4)
+
+
+def test_a_twin_is_asked_as_any_model(capsys, monkeypatch, choice, tmp_path):
+    monkeypatch.setattr(MODEL, "config", replace(MODEL.config, autoregressive=True))
+    monkeypatch.setattr(evaluate, "load_pretrained", lambda *_: (MODEL, TOKENIZER))
+    code, out, _ = run(capsys, *choice)
+    assert code == 0 and "by generation, 2 tokens from left to right" in out
+    sampler = BENCHMARKS["mmstar"].sampler
+    for record in records(tmp_path):
+        [turn] = record["turns"]
+        assert turn["answer"] == answer(MODEL, TOKENIZER, turn["question"], [picture(0)], sampler=sampler)
 
 
 def test_prompts_name_a_picture_where_the_question_does():
