@@ -34,7 +34,7 @@ def reply(questions) -> list[dict]:
     return [{"text": f"ä\n{question.id}", "tokens": [1, 2]} for question in questions]
 
 
-def fill(path: Path | None, questions=(ONE,), ask=reply, batch_size: int = 8, steps: int = 1, rank=(0, 1)) -> AnswerFile:
+def fill(path: Path | None, questions=(ONE,), ask=reply, batch_size=8, steps=1, rank=(0, 1)) -> AnswerFile:
     """What a command does with the file `path`."""
     with patch.object(answers, "rank_and_size", lambda: rank), AnswerFile(path) as file:
         file.begin({"steps": steps, "stop": ("a",)})
@@ -116,9 +116,10 @@ def test_other_settings_are_refused_by_name_and_the_file_is_left_alone(tmp_path)
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("content", [b"my thesis", b"my thesis\n", b'{"a": 1}\n', b"\xff\xfe\n", b'{"settings": 3}\n', b"[]\n",
-                                     b'{"settings": {"steps": 1}, "mine": 2}', b'{"settings": 2', b"\n\nnotes\n", b"3\n",
-                                     b'{"id": 1, "prompt": "a question"}\n'])
+@pytest.mark.parametrize("content", [
+    b"my thesis", b"my thesis\n", b'{"a": 1}\n', b"\xff\xfe\n", b'{"settings": 3}\n', b"[]\n", b"\n\nnotes\n", b"3\n",
+    b'{"settings": {"steps": 1}, "mine": 2}', b'{"settings": 2', b'{"id": 1, "prompt": "a question"}\n',
+])
 def test_a_file_of_something_else_is_left_alone(tmp_path, content):
     path = tmp_path / "file"
     path.write_bytes(content)
@@ -187,14 +188,17 @@ def test_several_processes_need_a_file_to_meet_in():
 
 
 def interrupted(questions):
-    raise KeyboardInterrupt
+    """Ctrl-C at the second question."""
+    if questions[0].id == 2:
+        raise KeyboardInterrupt
+    return reply(questions)
 
 
 def test_what_is_kept_is_said_only_where_something_is(tmp_path):
     """As a note of the error: once it named a file that was not there."""
     for path, count in ((tmp_path / "file", 0), (tmp_path / "file", 1), (None, 0)):
         with pytest.raises(KeyboardInterrupt) as caught:
-            fill(path, [ONE] * count + [replace(ONE, id=2)], lambda some: reply(some) if some[0].id == 1 else interrupted(some), 1)
+            fill(path, [ONE] * count + [replace(ONE, id=2)], interrupted, 1)
         notes = getattr(caught.value, "__notes__", [])
         assert notes == [f"{path} holds what was answered, and the same command goes on from there"] * count
 
@@ -219,13 +223,15 @@ def test_a_second_run_is_refused_in_one_line_until_the_first_is_dead(tmp_path, c
         monkeypatch.setattr(command, "load_pretrained", None)
     path, questions = tmp_path / "file", tmp_path / "questions.jsonl"
     questions.write_text('{"prompt": "Hi"}\n')
-    with subprocess.Popen([sys.executable, "-c", HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as first:
+    hold = [sys.executable, "-c", HOLD, str(path)]
+    with subprocess.Popen(hold, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as first:
         try:
             assert first.stdout.readline() == b"held\n"
             with pytest.raises(InputError, match="file is in use by another run.*name another --out"):
                 AnswerFile(path)
-            for command, options in ((generate.main, ["--batch", str(questions)]), (evaluate.main, ["--benchmark", "small-world"])):
-                assert command([*options, "--out", str(path)]) == 2
+            for command, options in ((generate, ["--batch", str(questions)]),
+                                     (evaluate, ["--benchmark", "small-world"])):
+                assert command.main([*options, "--out", str(path)]) == 2
                 out, err = capsys.readouterr()
                 assert out == "" and "in use by another run" in err and len(err.splitlines()) == 1
         finally:

@@ -42,7 +42,8 @@ def test_each_record_is_the_answer_that_its_question_gets_alone(options, sampler
     for index in range(2):
         picture(index).save(tmp_path / f"{index}.png")
     questions = write(tmp_path / "questions.jsonl", {"image": "0.png", "prompt": "What is it?"},
-                      {"prompt": "Hi", "id": "greeting"}, "", {"image": ["0.png", "1.png"], "prompt": "The same?", "id": 7},
+                      {"prompt": "Hi", "id": "greeting"}, "",
+                      {"image": ["0.png", "1.png"], "prompt": "The same?", "id": 7},
                       {"image": str(tmp_path / "1.png"), "prompt": "And this?", "category": "x"})
     code, out, err = run(capsys, questions, tmp_path / "answers.jsonl", "--batch-size", "3", *options)
     model, tokenizer = golden_model()
@@ -66,8 +67,8 @@ def test_a_bad_line_costs_the_others_nothing(tmp_path, capsys):
     assert code == 0 and "10 of 12 questions could not be answered" in err
     assert [record["id"] for record in found] == [1, "good", 3, 4, 5, "no file", 7, 8, 9, 10, 11, 12]
     says = {1: "not valid JSON", 3: "must be a JSON object", 4: "prompt must be text", 5: "id must be text",
-            "no file": "none.png does not exist", 7: "1 <image>, but 0 pictures", 8: "use --video", 9: "image must be a path",
-            10: "not valid Unicode", 11: "not valid JSON"}
+            "no file": "none.png does not exist", 7: "1 <image>, but 0 pictures", 8: "use --video",
+            9: "image must be a path", 10: "not valid Unicode", 11: "not valid JSON"}
     assert all(words in next(record["error"] for record in found if record["id"] == identity)
                for identity, words in says.items())
     assert all("text" in record for record in found if record["id"] in ("good", 12))
@@ -109,7 +110,7 @@ def asking(monkeypatch) -> list[str]:
     asked, usual = [], generate.answer_batch
 
     def listen(model, tokenizer, requests, cache):
-        asked.extend(" ".join([request.prompt, *(Path(image).name for image in request.images)]) for request in requests)
+        asked.extend(" ".join([request.prompt, *(image.name for image in request.images)]) for request in requests)
         return usual(model, tokenizer, requests, cache)
 
     monkeypatch.setattr(generate, "answer_batch", listen)

@@ -96,7 +96,8 @@ def test_of_a_lesson_only_its_abilities_are_asked_on_pictures_of_its_sizes(capsy
     asked = answering(monkeypatch, lambda *_: "red")
     out = tmp_path / "answers.jsonl"
     code, table, _ = run(capsys, *WORLD, "--lesson", "first-lesson", "--out", str(out))
-    assert code == 0 and "overall" in table and [row for row in ABILITIES if f"\n{row} " in table] == ["colour", "shape"]
+    assert code == 0 and "overall" in table
+    assert [row for row in ABILITIES if f"\n{row} " in table] == ["colour", "shape"]
     assert len(asked) == 4 and {request.images[0].size for request in asked} == {(48, 48)}
     assert world_questions(40, LESSONS["first-lesson"])[40:] == [
         sample_question(f"shape {seed}", draw_sample("shape", seed, "test", 2, SIZES[:1])) for seed in range(40)]
@@ -138,7 +139,7 @@ def test_the_model_itself_is_asked(capsys, choice, tmp_path):
     benchmark = BENCHMARKS["mmstar"]
     for record, question in zip(records(tmp_path), QUESTIONS, strict=True):
         [turn] = record["turns"]
-        assert turn["question"].startswith(question["question"] + "\nA. cat\nB. dog\nC. owl\nAnswer with the option's letter")
+        assert turn["question"].startswith(question["question"] + "\nA. cat\nB. dog\nC. owl\nAnswer with the option's")
         assert turn["answer"] == answer(MODEL, TOKENIZER, turn["question"], [picture(0)], sampler=benchmark.sampler)
         assert record["id"] == question["id"] and record["group"] == question["group"] and "error" not in record
 
@@ -197,8 +198,8 @@ def test_answers_to_another_question_do_not_count(capsys, monkeypatch, choice, t
 
 
 @pytest.mark.parametrize(("more", "named"), [
-    (["--steps", "1"], "steps 2, and now it is 1"), (["--system", "Be brief."], "system None, and now it is 'Be brief.'"),
-    (["--score", "likelihood"], "and now it is"), (["--dtype", "bfloat16"], "weights"),
+    (["--steps", "1"], "steps 2, and now it is 1"),
+    (["--system", "Be brief."], "system None, and now it is 'Be brief.'"), (["--score", "likelihood"], "and now it is"), (["--dtype", "bfloat16"], "weights"),
     (["--benchmark", "ai2d"], "benchmark 'mmstar', and now it is 'ai2d'"),
 ])
 def test_answers_of_other_settings_are_left_alone(capsys, monkeypatch, choice, tmp_path, more, named):

@@ -176,8 +176,9 @@ def test_formulas_ignore_white_space_and_keep_case():
 
 @pytest.mark.parametrize(("answer", "expected", "score"), [
     ("3.0", "3", 1), ("3", "3.0", 1), ("1,234", "1234", 1), ("$24", "24", 1), ("24 cm", "24", 1), ("24", "$24", 0),
-    ("2.004", "2", 1), ("2.006", "2", 0), ("1e3", "1000", 1), ("-5", "5", 0), ("x = 5", "5", 1), ("a = 5\nb = 6", "5", 0),
-    ("a = 5\nb = 6", "6", 1), ("It is 7, so 5", "5", 1), ("It is 7, so 5", "7", 0), ("so 5 is 7", "5", 0),
+    ("2.004", "2", 1), ("2.006", "2", 0), ("1e3", "1000", 1), ("-5", "5", 0), ("x = 5", "5", 1),
+    ("a = 5\nb = 6", "5", 0), ("a = 5\nb = 6", "6", 1), ("It is 7, so 5", "5", 1), ("It is 7, so 5", "7", 0),
+    ("so 5 is 7", "5", 0),
     ("12,5", "12", 0), ("Red apple", "apple", 1), ("apple", "red apple", 0), ("the answer is\nred", "red", 0),
     ("B", "B", 1), ("AB", "B", 0), ("A B", "b", 1), ("", "5", 0), ("", "a", 0), ("50%", "50", 1), ("50%", "50%", 1),
     ("thus :\nred", "red", 1), ("the final of 5 and 6.", "6", 1), ("is it a\nred", "red", 0),
@@ -189,7 +190,8 @@ def test_open_questions_by_mmmus_rule(answer, expected, score):
 
 
 def test_what_is_cut_from_answers():
-    assert [without_stop(text) for text in ("a.", "a..", "a .", ".", "", " a", "a.b")] == ["a", "a.", "a", "", "", "a", "a.b"]
+    cut = {"a.": "a", "a..": "a.", "a .": "a", ".": "", "": "", " a": "a", "a.b": "a.b"}
+    assert {text: without_stop(text) for text in cut} == cut
     assert [number_word(text) for text in ("zero", "Ten", "TWO", "eleven", "ten cars", "3")] == [
         "0", "10", "2", "eleven", "ten cars", "3"]
     said = ["x", "", "Answer:", "**Answer:** a, b.,", "Answer: a Answer: b", "Answer: a: b", "answer: a", "Answer : a"]

@@ -106,7 +106,7 @@ def test_pictures_are_read_under_both_spellings_in_both_commands(tmp_path):
     """`images` in --batch was once left out, and the question answered blind."""
     picture(0).save(tmp_path / "a.png")
     for key, value in (("image", "a.png"), ("images", ["a.png"]), ("images", "a.png"), ("image", ["a.png"])):
-        for words, judged in (({"prompt": "?"}, False), ({"question": "?"}, False), ({"question": "?", "answer": "A"}, True)):
+        for words, judged in (({"prompt": "?"}, False), ({"question": "?"}, False), (GOOD, True)):
             [question] = read_questions(write(tmp_path, words | {key: value}), judged=judged)
             assert question.images == (tmp_path / "a.png",) and not question.error
 
@@ -168,19 +168,21 @@ def test_options_that_are_missing_at_the_end_are_left_out(missing, tmp_path):
 def test_an_answer_that_is_not_a_number_is_none(tmp_path):
     for key in ("answer", "answers"):
         with pytest.raises(InputError, match="it has no answer"):
-            read_questions(write(tmp_path, '{"question": "?", "%s": NaN}' % key))
+            read_questions(write(tmp_path, json.dumps({"question": "?", key: float("nan")})))
 
 
 @pytest.mark.parametrize(("options", "bare"), [
-    (("A. cat", "B. dog"), ("cat", "dog")), (("(A) cat", "(B)dog"), ("cat", "dog")), (("A: cat", "B) dog"), ("cat", "dog")),
-    (("A. cat", "dog"), None), (("A. cat", "C. dog"), None), (("A cat", "B cat"), None), (("A.M.", "B.C."), None),
+    (("A. cat", "B. dog"), ("cat", "dog")), (("(A) cat", "(B)dog"), ("cat", "dog")),
+    (("A: cat", "B) dog"), ("cat", "dog")), (("A. cat", "dog"), None), (("A. cat", "C. dog"), None),
+    (("A cat", "B cat"), None), (("A.M.", "B.C."), None),
     (("A. ", "B. "), None), (("A. cat",), None), ((), None),
 ])
 def test_options_that_bear_their_letters_lose_them(options, bare):
     assert without_letters(options) == (options if bare is None else bare)
 
 
-@given(st.lists(st.text("ab .", min_size=1, max_size=5).filter(str.strip), min_size=2, max_size=26), st.sampled_from(["{}. {}", "({}) {}"]))
+@given(st.lists(st.text("ab .", min_size=1, max_size=5).filter(str.strip), min_size=2, max_size=26),
+       st.sampled_from(["{}. {}", "({}) {}"]))
 def test_letters_come_off_as_they_were_put_on(options, style):
     """Whatever the options say: with their letters they are the same question as without."""
     lettered = [style.format(letter, option) for letter, option in zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", options)]
@@ -188,7 +190,8 @@ def test_letters_come_off_as_they_were_put_on(options, style):
 
 
 def test_an_answer_may_be_an_option_with_its_letter(tmp_path):
-    [question] = read_questions(write(tmp_path, {"question": "?", "options": ["A. cat.", "B. dog."], "answer": "B. dog."}))
+    line = {"question": "?", "options": ["A. cat.", "B. dog."], "answer": "B. dog."}
+    [question] = read_questions(write(tmp_path, line))
     assert question.options == ("cat.", "dog.") and question.turns[0][1] == ("dog.",)
 
 

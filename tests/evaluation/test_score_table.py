@@ -105,8 +105,8 @@ def test_the_table_has_a_row_for_each_group_and_the_papers_number_at_the_overall
 
 
 def test_the_papers_figures_stand_beside_their_own_rows():
-    """SEED-Bench's halves, and MME's two sums as the paper prints them, cognition first; nothing beside a part of a sum.
-    Where the paper prints no figure of a model there is a dash, and where it has none at all the table says so."""
+    """SEED-Bench's halves, and MME's two sums as the paper prints them, cognition first; nothing beside a part of a
+    sum. Where the paper has no figure the table says so."""
     halves = [record(1, "a") | {"video": False}, record(0, "b") | {"video": False}, record(0, "b") | {"video": True}]
     rows = [line.split() for line in format_table("seed-bench", BENCHMARKS["seed-bench"], halves).splitlines()]
     assert rows[0][-2:] == ["LLaDA-V", "LLaMA3-V"]
