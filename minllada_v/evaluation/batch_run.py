@@ -20,7 +20,8 @@ from tqdm import tqdm
 
 from ..answer import answer_text
 from ..batch_answer import Request, last_steps, read_request
-from ..errors import InputError, kind_of
+from ..errors import InputError
+from ..files import kind_of
 from ..model import LLaDAV
 from ..processes import rank_and_size
 from ..sampler import SamplerConfig
