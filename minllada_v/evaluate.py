@@ -9,12 +9,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import torch
-import torch.distributed as dist
-
 from .answer import Request, answer_batch, encode_images
 from .checkpoint import load_pretrained
-from .errors import InputError, RunError, complain
+from .command import run_command
+from .errors import InputError, RunError
 from .evaluation.answers import AnswerFile, fingerprint
 from .evaluation.benchmarks import BENCHMARKS, Benchmark, candidates, check_pairs, check_question, prompts, score
 from .evaluation.likelihood import answer_bounds
@@ -180,18 +178,7 @@ def run(arguments: argparse.Namespace):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 2 where something given was wrong, 1 where the run failed."""
-    arguments = parse_arguments(argv)
-    try:
-        run(arguments)
-        return 0
-    except InputError as error:
-        return complain(error, 2)
-    except (KeyboardInterrupt, RunError, MemoryError, torch.OutOfMemoryError, OSError) as error:
-        reason = "interrupted" if isinstance(error, KeyboardInterrupt) else f"failed: {error or type(error).__name__}"
-        return complain("; ".join([reason, *getattr(error, "__notes__", [])]), 130 if reason == "interrupted" else 1)
-    finally:
-        if dist.is_initialized():
-            dist.destroy_process_group()
+    return run_command(lambda: run(parse_arguments(argv)))
 
 
 if __name__ == "__main__":

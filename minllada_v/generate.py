@@ -20,7 +20,6 @@ from torch import Tensor
 from tqdm import tqdm
 
 from .answer import (
-    Answer,
     Request,
     answer_batch,
     answer_steps,
@@ -33,12 +32,13 @@ from .autoregressive import refuse_what_needs_masks
 from .chat import IMAGE, MASK
 from .checkpoint import checkpoint_folder, load_pretrained, pick_device
 from .compiled import compile_layers
-from .config import read_config
+from .config_json import read_config
 from .drawing.terminal import Watch
 from .drawing.trace import check_target, save_trace
-from .errors import InputError, complain, read_json
+from .errors import InputError, complain
 from .evaluation.answers import AnswerFile, fingerprint
 from .evaluation.questions import Question, read_questions
+from .files import read_json
 from .generate_options import DTYPES, parse_arguments
 from .image import read_frames
 from .model import LLaDAV
@@ -167,13 +167,10 @@ def batch(arguments: argparse.Namespace, folder: Path, sampler: SamplerConfig, n
         def ask(batch: Sequence[Question]) -> list[dict]:
             if len(cache) > arguments.batch_size:  # questions about one picture are usually neighbours
                 cache.clear()
-            asked = [question for question in batch if not question.error]
             requests = [Request(question.turns[0][0], question.images, system=arguments.system, sampler=sampler)
-                        for question in asked]
-            answers = dict(zip((question.id for question in asked),
-                               answer_batch(model, tokenizer, requests, cache)))
-            replies = [answers.get(question.id, question.error) for question in batch]
-            return [asdict(reply) if isinstance(reply, Answer) else {"error": str(reply)} for reply in replies]
+                        for question in batch]
+            return [{"error": str(reply)} if isinstance(reply, InputError) else asdict(reply)
+                    for reply in answer_batch(model, tokenizer, requests, cache)]
 
         file.fill(questions, lambda question: [text for text, _ in question.turns], ask, arguments.batch_size,
                   "answering")

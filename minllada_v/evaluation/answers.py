@@ -25,10 +25,11 @@ import torch
 import torch.distributed as dist
 from tqdm import tqdm
 
-from ..errors import InputError, kind_of
+from ..errors import InputError, quote
+from ..files import kind_of
 from ..model import LLaDAV
 from ..processes import rank_and_size
-from .questions import Question, brief, digest
+from .questions import Question, digest
 
 try:
     import fcntl
@@ -54,7 +55,7 @@ class AnswerFile:
         self.rank, self.processes = rank_and_size()
         # Processes may end their shares hours apart, and the usual group does not wait that long.
         self.group = dist.new_group(backend="gloo", timeout=timedelta(days=30)) if dist.is_initialized() else None
-        self.device = path is not None and kind_of(path) == "device"  # it may have no end, so it is never read
+        self.device = path is not None and kind_of(path) in ("device", "pipe")  # without an end, so it is never read
         if self.processes > 1 and (path is None or self.device):
             raise InputError("the answers of several processes meet in a file; name one with --out FILE")
         if path is None:
@@ -113,8 +114,8 @@ class AnswerFile:
             length, first_line = self.read(), json.dumps({"settings": settings}).encode() + b"\n"
             for name in (settings | self.settings) if length else ():
                 if self.settings.get(name) != settings.get(name):
-                    raise InputError(f"{self.path} holds answers with {name} {brief(self.settings.get(name))}, and now "
-                                     f"it is {brief(settings.get(name))}; name another --out")
+                    raise InputError(f"{self.path} holds answers with {name} {quote(self.settings.get(name))}, and now "
+                                     f"it is {quote(settings.get(name))}; name another --out")
             if not length and not first_line.startswith(self.rest):
                 raise self._not_ours()
             if not self.device:
@@ -143,8 +144,10 @@ class AnswerFile:
             for first in range(0, len(waiting), batch_size):
                 batch = waiting[first:first + batch_size]
                 digests = [digest(question, prompts(question), self.digests) for question in batch]
-                records = [{"id": question.id, "digest": name} | said
-                           for question, name, said in zip(batch, digests, ask(batch), strict=True)]
+                replies = iter(ask([question for question in batch if not question.error]))
+                records = [{"id": question.id, "digest": name}
+                           | ({"error": question.error} if question.error else next(replies))
+                           for question, name in zip(batch, digests, strict=True)]
                 self.add(records)
                 tokens += sum(len(record.get("tokens", ())) for record in records)
                 if tokens:

@@ -22,8 +22,9 @@ from string import ascii_uppercase
 
 from PIL import Image
 
-from ..errors import InputError, kind_of
-from ..image import Source
+from ..errors import InputError, quote
+from ..files import kind_of, read_file
+from ..image import Source, frame_files
 from ..world.lessons import LESSONS, Lesson
 from ..world.questions import ABILITIES
 from ..world.samples import Sample, draw_sample
@@ -78,12 +79,7 @@ def read_questions(path: Path, folder: Path | None = None, judged: bool = True) 
     Raises `InputError` if the file cannot be read, or two lines have one id. A line of another form is named in an
     `InputError` too if the answers will be `judged`; else it becomes a question with an `error`.
     """
-    if (kind := kind_of(path)) in ("nothing", "device"):  # a device may have no end
-        raise InputError(f"{path} {'does not exist' if kind == 'nothing' else 'is a device, not a file of JSON lines'}")
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+    content = read_file(path)
     questions: dict[str | int, Question] = {}
     line_of: dict[str | int, int] = {}
     for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
@@ -95,14 +91,14 @@ def read_questions(path: Path, folder: Path | None = None, judged: bool = True) 
             name = entry.get("id", number)
             if type(name) not in (str, int):
                 name = number
-                raise InputError(f"id must be text or a whole number, not {brief(entry['id'])}")
+                raise InputError(f"id must be text or a whole number, not {quote(entry['id'])}")
             question = read_question(entry, name, folder or path.parent, judged)
         except InputError as error:
             if judged:
                 raise InputError(f"{path}, line {number}: {error}") from None
             question = Question(name, error=str(error))
         if name in questions:
-            raise InputError(f"{path}: lines {line_of[name]} and {number} have the same id {brief(name)}; give each an "
+            raise InputError(f"{path}: lines {line_of[name]} and {number} have the same id {quote(name)}; give each an "
                              "id of its own (a line without one has its number)")
         questions[name], line_of[name] = question, number
     if judged and not questions:
@@ -152,7 +148,7 @@ def check_keys(entry: dict, judged: bool):
             suspects = {*WORDS[ours].split(), *(FILES.split() if ours is PICTURES and not known else ())}
             if words & suspects and not (known and words & DESCRIBING):
                 place = " or ".join(name for name in ours if name in read) or "the prompt"
-                raise InputError(f"{brief(key)} is not read, and could say {kind}: put that into {place}, or take the "
+                raise InputError(f"{quote(key)} is not read, and could say {kind}: put that into {place}, or take the "
                                  "key out")
 
 
@@ -177,14 +173,13 @@ def digest(question: Question, prompts: Sequence[str], known: dict[Path, str]) -
 
 
 def content_digest(picture: Source, known: dict[Path, str]) -> str:
-    """SHA-256 of what a picture, or a folder of frames, holds. "" if it cannot be read, as asking will tell."""
+    """SHA-256 of what a picture holds, or each frame of a folder; "" if it cannot be read, as asking will tell."""
     if isinstance(picture, Image.Image):
         return hashlib.sha256(f"{picture.mode} {picture.size}".encode() + picture.tobytes()).hexdigest()
     path = Path(picture)
     try:
         if path.is_dir():
-            frames = sorted(frame for frame in path.iterdir() if frame.is_file())
-            return " ".join(f"{frame.name} {content_digest(frame, known)}" for frame in frames)
+            return " ".join(content_digest(frame, known) for frame in frame_files(path))
         if path not in known and path.is_file():  # a device may have no end
             with path.open("rb") as file:
                 known[path] = hashlib.file_digest(file, "sha256").hexdigest()
@@ -225,9 +220,9 @@ def _texts(entry: dict, *keys: str) -> tuple[str, ...]:
         if _missing(value):
             raise InputError(f"number {number} of {key} is missing, and others follow it")
         if key in PICTURES and not isinstance(value, str):
-            raise InputError(f"{key} must be a path or a list of paths, not {brief(entry[key])}")
+            raise InputError(f"{key} must be a path or a list of paths, not {quote(entry[key])}")
         if not isinstance(value, (str, int, float)) or isinstance(value, bool):
-            raise InputError(f"{key} must be text, not {brief(value)}")
+            raise InputError(f"{key} must be text, not {quote(value)}")
     return tuple(map(str, values))  # exporters write 3 as often as "3"
 
 
@@ -235,11 +230,5 @@ def _text(entry: dict, *keys: str) -> str:
     """The one text under one of the `keys`, or ""."""
     for key in keys:
         if isinstance(entry.get(key), list):
-            raise InputError(f"{key} must be text, not {brief(entry[key])}")
+            raise InputError(f"{key} must be text, not {quote(entry[key])}")
     return "".join(_texts(entry, *keys))
-
-
-def brief(value) -> str:
-    """`value` for an error line, which it must not fill."""
-    text = repr(value)
-    return text if len(text) <= 200 else text[:197] + "..."

@@ -205,7 +205,7 @@ def test_what_fits_no_question_is_the_runs_mistake(options, says, tmp_path, caps
 
 @pytest.mark.parametrize("change, says", [
     (["--batch", "nowhere.jsonl"], "nowhere.jsonl does not exist"),
-    (["--batch", "."], "cannot be read: Is a directory"),
+    (["--batch", "."], ". is a folder, not a file"),
     (["--out", "."], "cannot be written: Is a directory"),
     (["--image", "a.png"], "--batch finds its questions in the file"),
     (["--prompt", "Hi"], "--batch finds its questions in the file"),

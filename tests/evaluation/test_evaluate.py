@@ -199,7 +199,8 @@ def test_answers_to_another_question_do_not_count(capsys, monkeypatch, choice, t
 
 @pytest.mark.parametrize(("more", "named"), [
     (["--steps", "1"], "steps 2, and now it is 1"),
-    (["--system", "Be brief."], "system None, and now it is 'Be brief.'"), (["--score", "likelihood"], "and now it is"), (["--dtype", "bfloat16"], "weights"),
+    (["--system", "Be brief."], "system None, and now it is 'Be brief.'"),
+    (["--score", "likelihood"], "and now it is"), (["--dtype", "bfloat16"], "weights"),
     (["--benchmark", "ai2d"], "benchmark 'mmstar', and now it is 'ai2d'"),
 ])
 def test_answers_of_other_settings_are_left_alone(capsys, monkeypatch, choice, tmp_path, more, named):

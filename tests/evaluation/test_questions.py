@@ -78,7 +78,7 @@ def test_a_line_that_makes_no_sense_is_named(tmp_path, entries, message):
 
 def test_files_that_are_none_are_named(tmp_path):
     (tmp_path / "latin").write_bytes(b'{"question": "\xe4"}')
-    for name, message in (("missing", "missing does not exist"), ("latin", "is not UTF-8"), (".", "cannot be read")):
+    for name, message in (("missing", "missing does not exist"), ("latin", "is not UTF-8"), (".", "is a folder, not")):
         with pytest.raises(InputError, match=message):
             read_questions(tmp_path / name)
 
@@ -95,10 +95,10 @@ def test_the_number_and_the_text_are_different_ids(tmp_path):
     assert [question.id for question in read_questions(path, judged=False)] == [1, "1"]
 
 
-@pytest.mark.parametrize("name", ["/dev/zero", "pipe"])
-def test_what_may_have_no_end_is_never_read(name, tmp_path):
-    os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(InputError, match="is a device, not a file of JSON lines"):
+@pytest.mark.parametrize(("name", "kind"), [("/dev/zero", "device"), ("fifo", "pipe")])
+def test_what_may_have_no_end_is_never_read(name, kind, tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(InputError, match=f"{name} is a {kind}, not a file"):
         read_questions(tmp_path / name)
 
 
@@ -210,7 +210,9 @@ def test_whatever_changes_a_question_changes_its_digest(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(b"12345")
     (tmp_path / "frames").mkdir()
-    (tmp_path / "frames" / "1.png").write_bytes(b"12345")
+    for name in ("1.png", "2.png"):
+        (tmp_path / "frames" / name).write_bytes(name.encode())
+    (tmp_path / "frames" / "notes.txt").write_text("not read")
     seen, frames = replace(PET, images=(path,)), replace(PET, video=tmp_path / "frames")
     every = [digest(question, prompts, {}) for question, prompts in [
         (PET, ["x"]), (PET, ["y"]), (PET, ["x", "y"]), (replace(PET, group=""), ["x"]), (seen, ["x"]), (frames, ["x"]),
@@ -222,9 +224,11 @@ def test_whatever_changes_a_question_changes_its_digest(tmp_path):
         file.write_bytes(b"12346")
         os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
     every += [digest(seen, ["x"], {}), digest(frames, ["x"], {})]
-    (tmp_path / "frames" / "1.png").rename(tmp_path / "frames" / "2.png")
+    (tmp_path / "frames" / "1.png").rename(tmp_path / "frames" / "3.png")
     every.append(digest(frames, ["x"], {}))
     assert len({*every}) == len(every) == 15
+    (tmp_path / "frames" / "notes.txt").write_text("still not")
+    assert digest(frames, ["x"], {}) == every[-1]
 
 
 def test_a_picture_is_read_once_for_all_questions_about_it(tmp_path, monkeypatch):
