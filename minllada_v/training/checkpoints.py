@@ -43,7 +43,8 @@ def save_checkpoint(
     `files` are those beside the weights, by name. All processes must call this, for weights may be sharded; the one
     that `writes` writes.
     """
-    weights = {released_name(name): tensor for name, tensor in _whole(model.state_dict(), writes).items()}
+    parameters = dict(model.named_parameters())  # each once, where embeddings are tied
+    weights = {released_name(name): tensor for name, tensor in _whole(parameters, writes).items()}
     moments = None if optimizer is None else _whole(_optimizer_tensors(model, optimizer), writes)
     if not writes:
         return
@@ -58,6 +59,8 @@ def save_checkpoint(
             save_file(moments, unfinished / "optimizer.safetensors")
         if state is not None:
             (unfinished / "state.json").write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
+        for path in unfinished.glob("*.safetensors"):
+            path.chmod(unfinished.stat().st_mode & 0o666)  # safetensors lets only the owner read them
         for path in [*unfinished.iterdir(), unfinished]:
             flush(path)
         replace_folder(unfinished, folder)
