@@ -198,7 +198,7 @@ def find_weights(model: LLaDAV, tensors: dict[str, Tensor], folder: Path) -> dic
             if _beyond_last_layer(ours, model.config):
                 problems.append(f"{name} {shape} belongs to a layer that the config does not have")
             elif _would_matter(name, ours, model.config):
-                problems.append(f"{name} {shape} has no place in the model, which would compute something else without it")
+                problems.append(f"{name} {shape} has no place in the model, and without it the answers are others")
             else:
                 leftover.append(name)
         elif shape != expected[ours]:

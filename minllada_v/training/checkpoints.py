@@ -20,7 +20,7 @@ from torch.optim import Optimizer
 
 from ..checkpoint import released_name
 from ..errors import InputError
-from ..files import read_json
+from ..files import naming, read_file, read_json
 from ..model import LLaDAV
 
 
@@ -64,12 +64,10 @@ def save_checkpoint(
         for path in [*unfinished.iterdir(), unfinished]:
             flush(path)
         replace_folder(unfinished, folder)
-    except SafetensorError as error:  # how safetensors reports a full disk
+    except (SafetensorError, OSError) as error:  # either can report a full disk
+        raise OSError(f"{folder} cannot be written: {getattr(error, 'strerror', None) or error}") from None
+    finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-        raise OSError(f"{folder} cannot be written: {error}") from None
-    except OSError:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
 
 
 def replace_folder(new: Path, folder: Path):
@@ -177,13 +175,13 @@ class Log:
 
     def write(self, **entry):
         """Add a line."""
-        with self.path.open("a", encoding="utf-8") as file:
+        with naming(self.path), self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
 
     def read(self) -> list[dict]:
         """All lines. One that a kill cut short is left out; that can only be the last. Raises `InputError` if another
         is not as `write` writes it."""
-        lines = self.path.read_bytes().split(b"\n") if self.path.exists() else []
+        lines = read_file(self.path).split(b"\n") if self.path.exists() else []
         entries = []
         for number, line in enumerate(lines[:-1], start=1):
             try:

@@ -12,8 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from ..checkpoint import (
-    empty_model, find_weights, load_pretrained, load_weights, matching_tokenizer, open_tensors, package_name,
-    released_name, tie_embeddings,
+    empty_model,
+    find_weights,
+    load_pretrained,
+    load_weights,
+    matching_tokenizer,
+    open_tensors,
+    package_name,
+    released_name,
+    tie_embeddings,
 )
 from ..config import Config, VisionConfig
 from ..config_json import check_config, siglip_values, translate_keys
