@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from .config import Config
 from .config_json import read_config
-from .errors import InputError
+from .errors import InputError, quote
 from .files import kind_of, read_json
 from .model import LLaDAV
 from .tokenizer import Tokenizer
@@ -164,7 +164,7 @@ def open_tensors(folder: Path) -> dict[str, Tensor]:
         raise InputError(f"{index} has no weight_map from tensors to files")
     for shard in set(weight_map.values()):
         if shard in ("", ".", "..") or re.search(r"[/\\:]", shard):
-            raise InputError(f"{index} points outside the folder, to {shard!r}; shards must lie beside it")
+            raise InputError(f"{index} points outside the folder, to {quote(shard)}; shards must lie beside it")
     shards = {shard: _open_file(folder / shard) for shard in sorted(set(weight_map.values()))}
     for name, shard in weight_map.items():
         if name not in shards[shard]:
@@ -263,5 +263,5 @@ def _would_matter(name: str, ours: str | None, config: Config) -> bool:
 
 
 def _shortened(items: list[str], separator: str) -> str:
-    shown = separator.join(items[:4])
+    shown = separator.join(item if len(item) <= 300 else item[:299] + "…" for item in items[:4])
     return shown if len(items) <= 4 else f"{shown}{separator}and {len(items) - 4} more"
