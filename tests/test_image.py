@@ -12,7 +12,7 @@ import torch
 from golden_data import CASES, CLOSE, TENSORS, golden_model, picture, video_frames
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageFile
 
 from minllada_v import InputError
 from minllada_v.image import NOT_READ, evenly_spaced, read_frames, read_picture
@@ -197,7 +197,7 @@ def test_greys_that_8_bits_cannot_keep_are_refused(values, says, tmp_path):
             read(source)
 
 
-def test_a_cut_picture_is_read_only_where_that_is_allowed(tmp_path):
+def test_a_cut_picture_is_read_only_where_that_is_allowed(tmp_path, monkeypatch):
     """As far as it goes; Pillow's switch is then as it was, so that the next one is refused again."""
     stream = io.BytesIO()
     Image.linear_gradient("L").convert("RGB").save(stream, "JPEG")
@@ -207,6 +207,8 @@ def test_a_cut_picture_is_read_only_where_that_is_allowed(tmp_path):
         assert read.getpixel((128, 20))[0] == pytest.approx(20, abs=3)
         with pytest.raises(InputError, match="cut.jpg"):
             read_picture(tmp_path / "cut.jpg")
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)  # by the program that we are a part of
+    assert read_picture(tmp_path / "cut.jpg").size == (256, 256)
 
 
 def test_pillows_limit_can_be_lifted(tmp_path, monkeypatch):
