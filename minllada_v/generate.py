@@ -6,61 +6,41 @@ and nothing else, goes to stdout. Exit code 2 says that something given was wron
 
 import argparse
 import json
-import os
 import sys
 import time
-import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from pathlib import Path
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 from tqdm import tqdm
 
-from .answer import answer_row, answer_text, denoise_answer, look, read_question
-from .evaluation.batch_run import read_questions, read_records, run_batch
+from .answer import answer_steps, answer_text, encode_images, prepare, prompt_ids
 from .chat import IMAGE, MASK
 from .checkpoint import checkpoint_folder, load_pretrained, pick_device
+from .command import run_command
 from .compiled import compile_layers
 from .config_json import read_config
+from .drawing.terminal import Watch
+from .drawing.trace import check_target, save_trace
 from .errors import InputError, complain
-from .files import read_json
+from .evaluation.batch_run import read_questions, read_records, run_batch
+from .files import read_input, read_json
 from .generate_options import DTYPES, parse_arguments
 from .image import read_frames
-from .model import LLaDAV, check_diffusion
+from .model import LLaDAV
 from .processes import join_processes
-from .sampler import SamplerConfig, Step
+from .sampler import Step
+from .sampler_config import SamplerConfig
 from .tokenizer import Tokenizer
-from .drawing.trace import check_target, save_trace
-from .drawing.terminal import Watch
 
 DESCRIBE = "describe the picture."  # what the built-in model is asked about a picture that comes without a question
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    _prepare_streams()
-    arguments = parse_arguments(argv)
-    try:
-        run(arguments)
-        return 0
-    except InputError as error:
-        return complain(error, 2)
-    except KeyboardInterrupt:
-        return complain("interrupted", 130)
-    except (MemoryError, torch.OutOfMemoryError, OSError) as error:
-        return complain(f"failed: {str(error) or type(error).__name__}", 1)
-    except RuntimeError as error:
-        if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
-            reason = " ".join(str(error).split())[:300]
-            return complain(f"failed: this machine cannot compile, so leave out --compile: {reason}", 1)
-        if "can't allocate memory" not in str(error):  # how PyTorch says it on a CPU
-            raise
-        return complain("failed: out of memory", 1)
-    finally:
-        if dist.is_initialized():
-            dist.destroy_process_group()
+    return run_command(lambda: run(parse_arguments(argv)))
 
 
 def run(arguments: argparse.Namespace):
@@ -68,15 +48,12 @@ def run(arguments: argparse.Namespace):
     trace = None if arguments.trace is None else check_target(arguments.trace)
     folder = checkpoint_folder(arguments.weights)
     notes = fill_in_defaults(arguments, folder)
-    sampler = SamplerConfig(
-        arguments.gen_length, arguments.steps, arguments.block_length, arguments.temperature, arguments.cfg_scale,
-        arguments.remasking, tuple(arguments.stop), arguments.suffix, arguments.seed, arguments.refresh_every,
-        arguments.threshold,
-    )
+    names = [setting.name for setting in fields(SamplerConfig)]
+    sampler = SamplerConfig(**{name: getattr(arguments, name) for name in names} | {"stop": tuple(arguments.stop)})
     if arguments.batch is not None:
         batch(arguments, folder, sampler, notes)
         return
-    prompt = sys.stdin.read() if arguments.prompt == "-" else arguments.prompt
+    prompt = read_input(sys.stdin.read) if arguments.prompt == "-" else arguments.prompt
     if not (arguments.chat or prompt.strip()):
         raise InputError("the prompt is empty")
     device = pick_device(None if arguments.device == "auto" else arguments.device)
@@ -87,15 +64,17 @@ def run(arguments: argparse.Namespace):
     for note in notes:
         complain(note, 0)
     start = time.perf_counter()
-    features = look(model, arguments.image, video)
+    features = encode_images(model, arguments.image, video)
     if arguments.chat:
         chat(model, tokenizer, features, arguments, sampler)
         return
-    ids = read_question(tokenizer, prompt, features, system=arguments.system)
-    steps = denoise_answer(model, tokenizer, ids, features, sampler)
-    taken = []
-    for count, last in enumerate(shown(steps, tokenizer, sampler, arguments.watch), start=1):
-        taken += [last] if trace else []
+    ids = prompt_ids(tokenizer, prompt, features, system=arguments.system)
+    steps = answer_steps(model, tokenizer, ids, features, sampler)
+    taken, count = [], 0
+    for last in shown(steps, tokenizer, sampler, arguments.watch):
+        count += 1
+        if trace:
+            taken.append(last)
     text = answer_text(tokenizer, last)
     if arguments.json:
         text = json.dumps({
@@ -145,8 +124,7 @@ def batch(arguments: argparse.Namespace, folder: Path, sampler: SamplerConfig, n
     done = read_records(out)
     device = join_processes(arguments.device, shard=False)
     model, tokenizer = load_pretrained(folder, device, DTYPES[arguments.dtype])
-    check_diffusion(model)
-    answer_row(model, tokenizer, torch.arange(0), sampler)  # what fits no question must not become every one's record
+    prepare(model, tokenizer, torch.arange(0), sampler)  # what fits no question must not become every one's record
     if arguments.compile:
         compile_layers(model)
     for note in notes:
@@ -163,14 +141,14 @@ def chat(
     while True:
         if sys.stdin.isatty():
             print("> ", end="", file=sys.stderr, flush=True)
-        line = sys.stdin.readline()
+        line = read_input(sys.stdin.readline)
         if not line:
             return
         if not line.strip():
             continue
         try:
-            ids = read_question(tokenizer, line, features, history, arguments.system)
-            steps = denoise_answer(model, tokenizer, ids, features, sampler)
+            ids = prompt_ids(tokenizer, line, features, history, arguments.system)
+            steps = answer_steps(model, tokenizer, ids, features, sampler)
             *_, last = shown(steps, tokenizer, sampler, arguments.watch)
         except InputError as error:
             complain(error, 2)
@@ -201,17 +179,6 @@ def peak_memory(device: torch.device) -> int | None:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-
-def _prepare_streams():
-    """No terminal setting may cost an answer: open streams that were closed, and accept any bytes both ways."""
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode))
-    for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "backslashreplace")):
-        if hasattr(stream, "reconfigure"):  # not so where a test stands in for it
-            stream.reconfigure(errors=errors)
-    warnings.filterwarnings("ignore", module="PIL")  # what cannot be read is an error of ours; the rest can
 
 
 if __name__ == "__main__":
