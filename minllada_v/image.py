@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageSequence, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageSequence, UnidentifiedImageError
 
 from .errors import InputError, kind_of
 
@@ -14,19 +14,24 @@ A_VIDEO_IS = "a video is a folder of frames, or an animated GIF or WebP"
 Source = str | Path | Image.Image  # what people hand over as a picture
 
 
-def read_picture(source: Source) -> Image.Image:
+def read_picture(source: Source, allow_truncated: bool = False) -> Image.Image:
     """The picture `source` (a path or a PIL image) as 8-bit RGB.
 
     Of an animation this is the first frame. Transparency is dropped and EXIF rotation ignored, as the released code
-    does. Raises `InputError` if there is no file, it is no picture, it is cut short, or it unpacks to more pixels
-    than Pillow considers safe.
+    does. With `allow_truncated` a file that lacks its end is read as far as it goes. Raises `InputError` if there is no
+    file, it is no picture, it is cut short, or it unpacks to more pixels than Pillow considers safe.
     """
     if isinstance(source, Image.Image):
         return _to_rgb(source, "the picture")
     if not isinstance(source, (str, Path)):
         raise InputError(f"a picture must be a path or a PIL image, not a {type(source).__name__}")
-    with _opened(source) as picture:
-        return _to_rgb(picture, source)
+    before = ImageFile.LOAD_TRUNCATED_IMAGES  # a global switch of Pillow's
+    ImageFile.LOAD_TRUNCATED_IMAGES = before or allow_truncated
+    try:
+        with _opened(source) as picture:
+            return _to_rgb(picture, source)
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
 def read_frames(source: str | Path | Sequence[Source], count: int = 32) -> list[Image.Image]:

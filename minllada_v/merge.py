@@ -21,6 +21,8 @@ def merge(features: Tensor, tiles: Tiles, newline: Tensor, anyres_max: int, newl
     """
     if tiles.kind == "video":
         return merge_video(features, newline, newline_position)
+    if tiles.kind == "whole":
+        return features[0]
     if tiles.kind == "square":
         return torch.cat([features[0], newline[None]])
     base, grid = features[0], features[1:]

@@ -24,7 +24,7 @@ class Tiles:
     """The tiles of one picture, or of one video, and what is needed to merge their features again."""
 
     pixel_values: Tensor  # (tiles, 3, S, S) float32 in [-1, 1]
-    kind: str  # "anyres": base tile, then the grid; "square": one tile; "video": one tile a frame
+    kind: str  # "anyres": base tile, then the grid; "square", "whole": one tile; "video": one per frame
     size: tuple[int, int] = (0, 0)  # anyres: (width, height) of the picture
     grid: tuple[int, int] = (0, 0)  # anyres: (columns, rows) of tiles
 
@@ -61,6 +61,12 @@ def square_tile(picture: Image.Image, tile: int) -> Tiles:
 def video_tiles(frames: list[Image.Image], tile: int) -> Tiles:
     """Each frame squeezed into one tile: `(frames, 3, S, S)`."""
     return Tiles(to_pixel_values([frame.resize((tile, tile), Image.Resampling.BICUBIC) for frame in frames]), "video")
+
+
+def whole_tile(picture: Image.Image, tile: int) -> Tiles:
+    """The picture squeezed into one tile, as the first stage of training shows it: `(1, 3, S, S)`."""
+    base = picture.resize((tile, tile), Image.Resampling.BICUBIC)
+    return Tiles(to_pixel_values([base]), "whole")
 
 
 def choose_grid(size: tuple[int, int], grids: tuple[tuple[int, int], ...], tile: int) -> tuple[int, int]:

@@ -12,7 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from ..checkpoint import (
-    empty_model, find_weights, load_pretrained, open_tensors, package_name, read_tokenizer, released_name,
+    empty_model,
+    find_weights,
+    load_pretrained,
+    open_tensors,
+    package_name,
+    read_tokenizer,
+    released_name,
 )
 from ..config import Config, VisionConfig, check_config, translate_keys
 from ..errors import read_json
