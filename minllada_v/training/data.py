@@ -160,7 +160,7 @@ def read_record(record: dict | str, name: str, folder: Path) -> Record:
             cut = [path for path, (_, is_cut) in zip(paths, read, strict=True) if is_cut]
     except (OSError, ValueError) as error:  # such as a path with a null character, or a folder not to be entered
         raise InputError(str(error)) from None
-    warning = f"{' and '.join(cut)} cut short, and read as far as possible" if cut else ""
+    warning = ", ".join(f"{path} lacks its end, and is read as far as it goes" for path in cut)
     conversation = prepare_conversation(conversation, bool(pictures))
     return Record(str(record.get("id", name)), conversation, pictures, video is not None, warning=warning)
 

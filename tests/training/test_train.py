@@ -23,28 +23,31 @@ from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-import minllada_v.training.objectives
-import minllada_v.training.checkpoints
-import minllada_v.training.step
 import minllada_v.train
+import minllada_v.training.checkpoints
+import minllada_v.training.objectives
+import minllada_v.training.step
 from minllada_v import SamplerConfig, answer, load_pretrained
 from minllada_v.chat import EOS, IGNORED
 from minllada_v.checkpoint import open_tensors, released_name
 from minllada_v.drawing.curve import draw_curve, smoothed
-from minllada_v.training.examples import Example, Examples
-from minllada_v.training.objectives import Learner, choose_trainable, save_memory, to_float32
-from minllada_v.world.lessons import LESSONS, PRESETS
 from minllada_v.masking import draw_times
-from minllada_v.training.options import EXAMPLES, parse_arguments
-from minllada_v.training.data import LlavaData, WorldData, derive_seed
+from minllada_v.train import main
 from minllada_v.training.checkpoints import Log, recover, save_checkpoint
+from minllada_v.training.data import LlavaData, WorldData, derive_seed
+from minllada_v.training.distributed import Learner, own_weights, save_memory
+from minllada_v.training.examples import Example, Examples
+from minllada_v.training.objectives import choose_objective, choose_trainable, target_weights
+from minllada_v.training.options import EXAMPLES, parse_arguments
+from minllada_v.training.settings import Settings
 from minllada_v.training.start import from_checkpoint, from_nothing
 from minllada_v.training.step import learning_rate_factor
-from minllada_v.train import main
+from minllada_v.world.lessons import LESSONS, PRESETS
 
 BUILT_IN = Path(minllada_v.__file__).parent / "builtin"
 SMALL = ["--device", "cpu", "--answer-length", "2", "--held-out", "2", "--batch-size", "2"]
 GOLDEN = ["--from", str(CHECKPOINT)]
+TUNE = Settings(Path("out"))
 WORLD = [*SMALL, *GOLDEN, "--world", "--learning-rate", "3e-3", "--steps", "6", "--save-every", "2",
          "--evaluate-every", "3"]
 
@@ -91,14 +94,14 @@ def write(folder: Path, records: list[dict]) -> Path:
 def trainable(fresh: bool = False) -> Learner:
     """The golden model or, `fresh`, one of its size with random weights as training draws them, ready to be trained."""
     start = from_nothing(CHECKPOINT / "config.json", seed=0) if fresh else from_checkpoint(CHECKPOINT)
-    to_float32(start.model)
     choose_trainable(start.model, "tune", True)
-    return Learner(start.model, start.tokenizer)
+    own_weights(start.model)
+    return Learner(start.model, start.tokenizer, choose_objective(TUNE, start.tokenizer))
 
 
 def drawn(count: int) -> list[Example]:
     model, tokenizer = golden_model()
-    data = Examples(WorldData(LESSONS["everything"], seed=0), tokenizer, model.config, "tune", None)
+    data = Examples(WorldData(LESSONS["everything"], seed=0), tokenizer, model.config, TUNE)
     return [data[number] for number in range(count)]
 
 
@@ -187,11 +190,13 @@ def test_an_examples_loss_does_not_depend_on_its_neighbours():
 
 
 def test_on_a_canvas_padding_counts_a_tenth_and_targets_one_on_average():
-    model, tokenizer = golden_model()
+    _, tokenizer = golden_model()
     padding = tokenizer.token_id(EOS)
     labels = torch.tensor([[IGNORED, 5, 6, padding, padding], [IGNORED, IGNORED, 5, 6, 7]])
-    assert Learner(model, tokenizer).weights(labels) is None
-    weights = Learner(model, tokenizer, canvas=True).weights(labels)
+    assert choose_objective(TUNE, tokenizer).keywords["padding_weight"] == 1
+    assert target_weights(labels, padding, 1.0) is None
+    tenth = choose_objective(Settings(Path("out"), canvas=5), tokenizer).keywords["padding_weight"]
+    weights = target_weights(labels, padding, tenth)
     assert weights[0].tolist() == pytest.approx([0, 4 / 2.2, 4 / 2.2, 0.4 / 2.2, 0.4 / 2.2])
     assert weights[1].tolist() == [0, 0, 1, 1, 1]
 
@@ -417,7 +422,7 @@ def test_every_preset_is_made_of_sound_commands(preset):
 
 
 @pytest.mark.parametrize("options, expected", [
-    (["--stage", "align"], {"mm_projector", "image_newline"}),
+    (["--stage", "align"], {"mm_projector"}),
     (["--stage", "tune"], {"mm_projector", "image_newline", "language_model", "vision_tower"}),
     (["--stage", "tune", "--vision-learning-rate", "0"], {"mm_projector", "image_newline", "language_model"}),
 ], ids=["align", "tune", "frozen vision"])
@@ -560,7 +565,7 @@ def test_a_step_with_a_broken_record_is_the_mean_of_the_others(tmp_path, capsys,
     assert run(capsys, "--out", tmp_path / "empty", *common, "--batch-size", "1", "--accumulate", "2")[0] == 0
     learner, data = trainable(), LlavaData(tmp_path / "data.json", None, seed=0, held_out=0)
     place = [data.index(number) for number in range(2)].index(0)
-    example = Examples(data, learner.tokenizer, learner.model.config, "tune", None)[place]
+    example = Examples(data, learner.tokenizer, learner.model.config, TUNE)[place]
     times = draw_times(2, torch.Generator().manual_seed(derive_seed(0, 0)), stratified=True)
     loss = learner([example], times[place:place + 1], [derive_seed(0, 0, place)])
     loss.sum().backward()
@@ -592,13 +597,13 @@ def test_too_many_broken_records_stop_the_run(tmp_path, capsys):
 
 
 def test_a_loss_that_is_no_number_stops_before_it_does_harm(tmp_path, capsys, monkeypatch, finished):
-    out, real = tmp_path / "out", minllada_v.training.objectives.masked_loss
+    out, real = tmp_path / "out", minllada_v.training.objectives.training_loss
 
     def nan(*arguments):
         return real(*arguments) * (math.nan if len(losses(out)) == 4 else 1)
 
     with monkeypatch.context() as patch:
-        patch.setattr("minllada_v.training.objectives.masked_loss", nan)
+        patch.setattr("minllada_v.training.objectives.training_loss", nan)
         code, line = run(capsys, "--out", out, *WORLD)
     assert code == 1 and "at step 5 the loss is nan" in line and "last holds step 4" in line
     assert run(capsys, "--out", out, *WORLD)[0] == 0
@@ -614,7 +619,7 @@ def test_a_held_out_loss_that_is_no_number_stops_the_run(tmp_path, capsys, monke
 
 
 def test_too_little_memory_is_said(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("minllada_v.training.objectives.masked_loss", lambda *_: torch.empty(2**50))
+    monkeypatch.setattr("minllada_v.training.objectives.training_loss", lambda *_: torch.empty(2**50))
     code, line = run(capsys, "--out", tmp_path / "out", *WORLD)
     assert code == 1 and "stopped: out of memory; nothing had been saved yet" in line
 
