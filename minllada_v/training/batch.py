@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from ..chat import IGNORED
-from ..language import dialogue_causal_mask
+from ..language import bidirectional, dialogue_causal_mask
+from ..language import masked as masked_attention
 from ..loss import BatchDenoiser
 from ..model import LLaDAV, splice
 
@@ -70,15 +71,13 @@ def denoiser(model: LLaDAV, batch: Batch) -> BatchDenoiser:
     Only the masked places' hidden states go through `lm_head`: logits at every place would be the largest tensor of
     all by far. Without turns no mask is handed to the attention, which is then fastest.
     """
-    nothing = torch.empty(0, model.config.hidden_size, device=model.device, dtype=model.compute_dtype)
-    features = torch.cat([nothing, *(rows.to(nothing) for rows in batch.features)])
-    attention_mask = None if batch.turn_ids is None else dialogue_causal_mask(batch.turn_ids)
+    attend = bidirectional if batch.turn_ids is None else masked_attention(dialogue_causal_mask(batch.turn_ids))
 
     def denoise(canvas: Tensor, masked: Tensor) -> Tensor:
         wanted = masked.any(dim=0)
         wanted[0] = True  # where chance masks nothing, an attention without any query need not work everywhere
         queries = wanted.nonzero()[:, 0]
-        hidden_states = model.language_model(model.embed(canvas, features), attention_mask, queries)
+        hidden_states = model.language_model(model.embed(canvas, batch.features), attend, queries)
         return model.language_model.lm_head(hidden_states[masked[:, queries]])  # (masked places, vocabulary)
 
     return denoise

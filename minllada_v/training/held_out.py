@@ -2,14 +2,13 @@
 
 import torch
 
-from ..answer import answer_text, denoise_answer, read_question
-from ..autoregressive import decode
+from ..answer import answer_steps, answer_text, encode_images, prompt_ids
 from ..chat import IMAGE_ID
 from ..errors import InputError
 from ..masking import draw_times
 from ..model import LLaDAV, splice
 from ..processes import rank_and_size
-from ..sampler import SamplerConfig
+from ..sampler_config import SamplerConfig
 from ..tokenizer import Tokenizer
 from .data import Record, derive_seed
 from .distributed import Learner, gather, sum_over_processes
@@ -64,15 +63,13 @@ def answer_record(
     model: LLaDAV, tokenizer: Tokenizer, record: Record, stage: str, system: str | None, length: int
 ) -> str:
     """What the model says to the first message of `record`, or to the picture alone in stage "align"."""
-    features = [model.merge(model.project(tiles.pixel_values), tiles)
-                for tiles in stage_tiles(record, model.config, stage)]
     if stage == "align":
-        ids = torch.tensor([IMAGE_ID])
+        [tiles] = stage_tiles(record, model.config, stage)
+        features, ids = [model.merge(model.project(tiles.pixel_values), tiles)], torch.tensor([IMAGE_ID])
         ids = ids[splice(ids, [len(rows) for rows in features])]
     else:
-        ids = read_question(tokenizer, record.conversation[0]["value"], features, system=system)
-    if model.config.autoregressive:
-        tokens = decode(model, tokenizer, ids, features, length)
-        return tokenizer.decode(tokens, skip_special_tokens=True).strip()
-    *_, last = denoise_answer(model, tokenizer, ids, features, SamplerConfig(length))
+        images, video = ([], record.pictures) if record.video else (record.pictures, None)
+        features = encode_images(model, images, video)
+        ids = prompt_ids(tokenizer, record.conversation[0]["value"], features, system=system)
+    *_, last = answer_steps(model, tokenizer, ids, features, SamplerConfig(length))
     return answer_text(tokenizer, last)
