@@ -195,7 +195,8 @@ def run_stage(settings: Settings) -> int:
         run = begin(settings, join_processes(settings.device, settings.shard))
         number = train(run)
         if run.progress.truncated:
-            _complain(f"pictures of {run.progress.truncated} examples lack their end; {run.log.path} names them", 0)
+            _complain(f"examples with a picture that lacks its end: {run.progress.truncated}; {run.log.path} names them",
+                      0)
         if number:
             return _complain(f"stopped at step {run.progress.step} of {run.steps} and saved; "
                              "the same command goes on from there", 128 + number)
