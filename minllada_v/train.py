@@ -6,7 +6,6 @@ belongs to the seed and the number of the step and of the example, so there is n
 
 import json
 import math
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,8 +18,10 @@ from torch.optim import AdamW
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from .command import leaving, run_command
 from .drawing.curve import draw_curve
-from .errors import InputError, RunError, complain, read_json
+from .errors import InputError, RunError, complain
+from .files import read_json
 from .processes import join_processes, lock, rank_and_size
 from .training.checkpoints import (
     Log,
@@ -177,54 +178,39 @@ def save(run: Run, name: str, optimizer: AdamW | None = None):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code: 2 where something given was wrong, 1 where the run failed."""
-    stages = parse_arguments(argv)
-    # The optimizer's memory of a token that no longer occurs fades away, and a CPU is slow with the tiniest numbers.
-    torch.set_flush_denormal(True)
-    try:
-        return next((code for settings in stages if (code := run_stage(settings))), 0)
-    finally:
-        torch.set_flush_denormal(False)
-        if dist.is_initialized():
-            dist.destroy_process_group()
+    """Run the command line; returns the exit code (see command.py)."""
+    def run() -> int:
+        stages = parse_arguments(argv)
+        # The optimizer's memory of a token that no longer occurs fades away, and a CPU is slow with the tiniest numbers.
+        torch.set_flush_denormal(True)
+        try:
+            return next((code for settings in stages if (code := run_stage(settings))), 0)
+        finally:
+            torch.set_flush_denormal(False)
+
+    return run_command(run, failed="stopped")
 
 
 def run_stage(settings: Settings) -> int:
-    """Begin or go on with one stage, to its end; returns the exit code."""
-    try:
+    """Begin or go on with one stage, to its end; returns the exit code. Raises as `begin` and `train` do."""
+    with leaving(lambda: what_stands(settings.out / "last")):
         run = begin(settings, join_processes(settings.device, settings.shard))
         number = train(run)
-        if run.progress.truncated:
-            _complain(f"examples with a picture that lacks its end: {run.progress.truncated}; {run.log.path} names them",
-                      0)
-        if number:
-            return _complain(f"stopped at step {run.progress.step} of {run.steps} and saved; "
-                             "the same command goes on from there", 128 + number)
-        return 0
-    except InputError as error:
-        return _complain(error, 2)
-    except KeyboardInterrupt:
-        return _complain(f"interrupted; {_what_stands(settings)}", 130)
-    except (RunError, MemoryError, torch.OutOfMemoryError, OSError) as error:
-        return _complain(f"stopped: {str(error) or type(error).__name__}; {_what_stands(settings)}", 1)
-    except RuntimeError as error:
-        if "can't allocate memory" not in str(error):  # how PyTorch says it on a CPU
-            raise
-        return _complain(f"stopped: out of memory; {_what_stands(settings)}", 1)
+    if run.progress.truncated and run.rank == 0:
+        complain(f"examples with a picture that lacks its end: {run.progress.truncated}; {run.log.path} names them", 0)
+    if number and run.rank == 0:
+        complain(f"stopped at step {run.progress.step} of {run.steps} and saved; "
+                 "the same command goes on from there", 0)
+    return 128 + number if number else 0
 
 
-def _what_stands(settings: Settings) -> str:
+def what_stands(last: Path) -> str:
     """Which checkpoint there is to go on from."""
-    last = settings.out / "last"
     try:
         step = read_json(last / "state.json")["progress"]["step"]
     except (InputError, KeyError, TypeError):
         return "nothing had been saved yet"
     return f"{last} holds step {step}, and the same command goes on from there"
-
-
-def _complain(problem: object, code: int) -> int:
-    return complain(problem, code) if os.environ.get("RANK", "0") == "0" else code  # one process speaks for all
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ import numpy as np
 from PIL import Image
 
 from ..chat import IMAGE
-from ..errors import InputError, kind_of
+from ..errors import InputError, quote
+from ..files import read_file
 from ..image import read_frames, read_picture
 from ..world.lessons import Lesson
 from ..world.samples import draw_samples
@@ -118,16 +119,14 @@ def read_records(path: Path) -> list[dict | str]:
 
     Raises `InputError` if the file cannot be read, is a broken list, or holds nothing.
     """
-    if (kind := kind_of(path)) in ("device", "folder"):  # a device might never end
-        raise InputError(f"{path} is a {kind}; give a file")
     try:
-        text = path.read_text(encoding="utf-8-sig")  # some editors put a mark in front
+        text = read_file(path).decode("utf-8-sig")  # some editors put a mark in front
         if text.lstrip().startswith("["):
             records = json.loads(text)
         else:
             records = [line for line in text.split("\n") if line.strip()]
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+    except InputError:
+        raise
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is neither a JSON list nor JSON lines: {error}") from None
     if not records:
@@ -177,12 +176,12 @@ def _picture_paths(record: dict) -> tuple[list[str], str | None]:
             raise InputError(f"its key {key!r} is not read; name pictures with image, or a video with video")
     if "video" in given:
         if not isinstance(given["video"], str):
-            raise InputError(f"video must be one path, not {quoted(given['video'])}")
+            raise InputError(f"video must be one path, not {quote(given['video'])}")
         return [], given["video"]
     image = next(iter(given.values()), [])
     paths = [image] if isinstance(image, str) else image
     if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
-        raise InputError(f"image must be a path or a list of paths, not {quoted(image)}")
+        raise InputError(f"image must be a path or a list of paths, not {quote(image)}")
     return paths, None
 
 
@@ -208,14 +207,8 @@ def prepare_conversation(messages: Sequence[dict], has_pictures: bool) -> list[d
         speaker, text = message.get("from", message.get("role")), message.get("value", message.get("content"))
         if speaker not in tuple(SPEAKERS) or not isinstance(text, str):
             raise InputError("a message must be {'from': 'human' or 'gpt', 'value': text}, or "
-                             f"{{'role': 'user' or 'assistant', 'content': text}}, not {quoted(message)}")
+                             f"{{'role': 'user' or 'assistant', 'content': text}}, not {quote(message)}")
         if has_pictures and text.count(IMAGE) == 1 and not text.startswith(IMAGE):
             text = f"{IMAGE}\n{text.replace(IMAGE, '').strip()}"
         prepared.append({"from": SPEAKERS[speaker], "value": text})
     return prepared[1:] if prepared and prepared[0]["from"] == "gpt" else prepared
-
-
-def quoted(value: object) -> str:
-    """A value as an error may show it, at most 200 characters."""
-    text = repr(value)
-    return text if len(text) <= 200 else text[:197] + "..."

@@ -831,7 +831,7 @@ def test_a_log_that_was_cut_short_is_read_up_to_there(tmp_path_factory, steps, c
     (["--world", *GOLDEN, "--steps", "1", "--seed", "-1"], "--seed must be 0 or more"),
     (["--world", *GOLDEN, "--steps", "1", "--shard"], "start them with torchrun"),
     (["--world", "--from", "none", "--steps", "1"], "none is not a folder"),
-    (["--data", "none.json", *GOLDEN], "none.json cannot be read"),
+    (["--data", "none.json", *GOLDEN], "none.json does not exist"),
     (["--world", "--config", "none.json", "--steps", "1"], "none.json is missing"),
 ])
 def test_wrong_options_are_named(tmp_path, capsys, arguments, problem):

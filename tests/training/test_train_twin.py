@@ -18,7 +18,7 @@ from minllada_v.answer import encode_images
 from minllada_v.autoregressive import next_token_loss
 from minllada_v.chat import EOS, IGNORED, MASK
 from minllada_v.checkpoint import released_name
-from minllada_v.config import check_config
+from minllada_v.config_json import check_config
 from minllada_v.evaluation.likelihood import answer_bounds
 from minllada_v.loss import masked_loss
 from minllada_v.masking import draw_uniform, mask_by_time
