@@ -26,6 +26,8 @@
       builtin/      a small model of that world
 """
 
+__version__ = "0.1.0"
+
 from .answer import answer
 from .batch_answer import Request, answer_batch
 from .checkpoint import load_pretrained
@@ -34,5 +36,4 @@ from .model import LLaDAV
 from .sampler import SamplerConfig
 from .tokenizer import Tokenizer
 
-__version__ = "0.1.0"
 __all__ = ["InputError", "LLaDAV", "Request", "SamplerConfig", "Tokenizer", "answer", "answer_batch", "load_pretrained"]

@@ -19,17 +19,17 @@ from tqdm import tqdm
 
 from minllada_v.answer import answer_row, answer_text, look, read_question
 from minllada_v.autoregressive import answer_left_to_right
-from minllada_v.training.batch import Batch, denoiser
-from minllada_v.evaluation.questions import Question, sample_question, world_questions
-from minllada_v.evaluation.benchmarks import BENCHMARKS
 from minllada_v.chat import turns
 from minllada_v.checkpoint import load_pretrained
 from minllada_v.errors import InputError, complain
 from minllada_v.evaluate import Judge
+from minllada_v.evaluation.benchmarks import BENCHMARKS
 from minllada_v.evaluation.metrics import exact_match
+from minllada_v.evaluation.questions import Question, sample_question, world_questions
 from minllada_v.model import LLaDAV
 from minllada_v.sampler import SamplerConfig, View, sample
 from minllada_v.tokenizer import Tokenizer
+from minllada_v.training.batch import Batch, denoiser
 
 BATCH = 8  # questions at once
 
