@@ -14,7 +14,9 @@ import minllada_v
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "minllada_v"
-CORE = "config tokenizer chat tiles vision projector merge layers language model masking loss sampler".split()
+CORE = """
+    config tokenizer chat tiles vision projector merge layers language model masking loss sampler_config sampler
+    """.split()
 # Modules by their name inside the package: "training.data"; "training" and "" are the folders' __init__.py
 MODULES = {".".join(file.relative_to(PACKAGE).with_suffix("").parts).removesuffix("__init__").rstrip("."): file
            for file in sorted(PACKAGE.rglob("*.py"))}
