@@ -65,7 +65,7 @@ def needs(name: str) -> set[str]:
 def test_imports_are_found():
     """The tests below are not blind: from a file beside, from another folder, by way of others, of a whole module."""
     assert {"config", "language", "vision", "projector", "merge"} <= imports("model")
-    assert "sampler" in imports("") and "errors" in imports("training.data")
+    assert "checkpoint" in imports("") and "errors" in imports("training.data")
     assert "world.scenes" in imports("world.samples") and "layers" in needs("generate") - imports("generate")
 
 
