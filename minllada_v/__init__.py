@@ -37,5 +37,6 @@ from .sampler_config import SamplerConfig
 from .tokenizer import Tokenizer
 
 __all__ = [
-    "Answer", "InputError", "LLaDAV", "Request", "SamplerConfig", "Tokenizer", "answer", "answer_batch", "load_pretrained",
+    "Answer", "InputError", "LLaDAV", "Request", "SamplerConfig", "Tokenizer", "answer", "answer_batch",
+    "load_pretrained",
 ]

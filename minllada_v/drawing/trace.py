@@ -8,12 +8,24 @@ from pathlib import Path
 from PIL import Image
 from tqdm import tqdm
 
-from .charts import (
-    BLUE, GREY, LINE, ORANGE, Box, cells, column_widths, save_animation, scale, stack, tint, token_strips, visible,
-)
 from ..errors import InputError, kind_of
 from ..sampler import Step
 from ..tokenizer import Tokenizer
+from .charts import (
+    BLUE,
+    GREY,
+    LINE,
+    ORANGE,
+    Box,
+    cells,
+    column_widths,
+    save_animation,
+    scale,
+    stack,
+    tint,
+    token_strips,
+    visible,
+)
 
 TALLEST = 2400  # pixels; rows of words that take more are drawn as rows of cells
 LONGEST = 12.0  # seconds that an animation takes

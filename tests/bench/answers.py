@@ -13,11 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from minllada_v.batch_answer import last_steps, read_request
 from tqdm import tqdm
 
 from minllada_v import Request, SamplerConfig, load_pretrained
 from minllada_v.answer import answer_text
-from minllada_v.batch_answer import last_steps, read_request
 from minllada_v.drawing.charts import BLACK, BLUE, ORANGE, line_chart
 from minllada_v.world.questions import ABILITIES
 from minllada_v.world.samples import draw_sample

@@ -9,8 +9,27 @@ from hypothesis import strategies as st
 from PIL import Image, ImageChops, ImageColor
 
 from minllada_v.drawing.charts import (
-    BLUE, COLOURS, GREEN, ORANGE, RED, WIDTH, Box, cells, column_widths, font, heat_map, ink_on, line_chart,
-    mosaic, save_animation, shortened, stack, ticks, tint, token_strips, visible,
+    BLUE,
+    COLOURS,
+    GREEN,
+    ORANGE,
+    RED,
+    WIDTH,
+    Box,
+    cells,
+    column_widths,
+    font,
+    heat_map,
+    ink_on,
+    line_chart,
+    mosaic,
+    save_animation,
+    shortened,
+    stack,
+    ticks,
+    tint,
+    token_strips,
+    visible,
 )
 
 TEXTS = st.text(max_size=12)
