@@ -18,8 +18,8 @@
 
       answer          a question in, text out; packing, autoregressive and compiled hand in other attention
       image           files to pictures: one, or the frames of a video
-      checkpoint      safetensors files to a model and back; config_json, tokenizer_json, errors, processes
-      generate        the commands, with train, evaluate, convert; generate_options
+      checkpoint      safetensors files to a model and back; config_json, tokenizer_json, files, errors
+      generate        the commands, with train, evaluate, convert; generate_options, command, processes
       training/       data, objectives, steps, checkpoints; several processes
       evaluation/     benchmarks, metrics, likelihood; one resumable file of answers
       world/          a small world of drawn shapes, and questions about it
@@ -27,14 +27,15 @@
       builtin/        a small model of that world
 """
 
-__version__ = "0.2.0"
-
+from . import command  # noqa: F401  first: it says what Ctrl-C does while torch is imported
 from .answer import Answer, Request, answer, answer_batch
 from .checkpoint import load_pretrained
 from .errors import InputError
 from .model import LLaDAV
 from .sampler_config import SamplerConfig
 from .tokenizer import Tokenizer
+
+__version__ = "0.2.0"
 
 __all__ = [
     "Answer", "InputError", "LLaDAV", "Request", "SamplerConfig", "Tokenizer", "answer", "answer_batch",

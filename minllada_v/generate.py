@@ -24,8 +24,9 @@ from .evaluation.batch_run import read_questions, read_records, run_batch
 from .chat import IMAGE, MASK
 from .checkpoint import checkpoint_folder, load_pretrained, pick_device
 from .compiled import compile_layers
-from .config import read_config
-from .errors import InputError, complain, read_json
+from .config_json import read_config
+from .errors import InputError, complain
+from .files import read_json
 from .generate_options import DTYPES, parse_arguments
 from .image import read_frames
 from .model import LLaDAV

@@ -8,7 +8,8 @@ from pathlib import Path
 from PIL import Image
 from tqdm import tqdm
 
-from ..errors import InputError, kind_of
+from ..errors import InputError
+from ..files import kind_of
 from ..sampler import Step
 from ..tokenizer import Tokenizer
 from .charts import (
