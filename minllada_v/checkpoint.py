@@ -13,10 +13,13 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from tqdm import tqdm
 
-from .config import Config, read_config
-from .errors import InputError, kind_of, read_json
+from .config import Config
+from .config_json import read_config
+from .errors import InputError
+from .files import kind_of, read_json
 from .model import LLaDAV
 from .tokenizer import Tokenizer
+from .tokenizer_json import read_tokenizer
 
 BUILTIN = Path(__file__).with_name("builtin")  # a small trained model that comes with the package
 FLOATS = (torch.float32, torch.bfloat16, torch.float16)  # what weights may be stored as
@@ -67,7 +70,7 @@ def load_pretrained(
         raise InputError(f"the type of weights must be one of {', '.join(map(str, FLOATS))} or None, not {dtype!r}")
     device = pick_device(device)
     config = read_config(folder / "config.json")
-    tokenizer = read_tokenizer(folder, config)
+    tokenizer = matching_tokenizer(folder, config)
     model = empty_model(config)
     weights = find_weights(model, open_tensors(folder), folder)
     bar = tqdm(weights.items(), desc="loading", unit="tensor", delay=2, leave=False)
@@ -101,9 +104,9 @@ def empty_model(config: Config) -> LLaDAV:
         return LLaDAV(config)
 
 
-def read_tokenizer(folder: Path, config: Config) -> Tokenizer:
+def matching_tokenizer(folder: Path, config: Config) -> Tokenizer:
     """The tokenizer in a folder. Raises `InputError` if it has ids that the model does not."""
-    tokenizer = Tokenizer.from_file(folder / "tokenizer.json")
+    tokenizer = read_tokenizer(folder / "tokenizer.json")
     if tokenizer.largest_id >= config.vocab_size:
         raise InputError(f"{folder / 'tokenizer.json'} has the id {tokenizer.largest_id}, and the config a vocab_size "
                          f"of {config.vocab_size}; they belong to different models")

@@ -19,7 +19,8 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from .drawing.curve import draw_curve
-from .errors import InputError, RunError, complain, read_json
+from .errors import InputError, RunError, complain
+from .files import read_json
 from .training.examples import Examples, turns_of
 from .training.held_out import held_out_loss, sample_answers
 from .training.objectives import Learner, choose_trainable, distribute, save_memory

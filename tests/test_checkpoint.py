@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 
 from minllada_v import InputError, LLaDAV, SamplerConfig, answer, load_pretrained
 from minllada_v.checkpoint import NAMES, open_tensors, package_name, released_name
-from minllada_v.config import LLADA_8B_KEYS, Config, VisionConfig, read_config
+from minllada_v.config import Config, VisionConfig
+from minllada_v.config_json import LLADA_8B_KEYS, read_config
 from minllada_v.training.checkpoints import save_checkpoint
 from minllada_v.training.start import read_files
 

@@ -265,7 +265,7 @@ def assert_one_line(code: int, out: str, err: str, says: str):
         (["--stop", "<|mdm_mask|>"], "a stop must not hold <|mdm_mask|>"),
         (["--image", "x" * 300], "cannot be read: File name too long"),
         (["--weights", "x" * 300], "cannot be read: File name too long"),
-        (["--video", str(GOLDEN / "cases.json")], "cases.json is no video that can be read"),
+        (["--video", str(GOLDEN / "cases.json")], "cases.json cannot be read as a video"),
     ],
     ids=lambda value: " ".join(value)[-40:] if isinstance(value, list) else value[:20],
 )

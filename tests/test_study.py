@@ -21,13 +21,14 @@ from golden_data import golden_model, picture
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minllada_v import InputError, SamplerConfig, Tokenizer, answer
+from minllada_v import InputError, SamplerConfig, answer
 from minllada_v.answer import encode_images
 from minllada_v.evaluation.benchmarks import BENCHMARKS
 from minllada_v.evaluation.questions import Question
 from minllada_v.chat import MASK
 from minllada_v.errors import RunError
 from minllada_v.language import dialogue_causal_mask, masked
+from minllada_v.tokenizer_json import read_tokenizer
 from minllada_v.world.scenes import SIZES as PICTURES
 from minllada_v.training.options import parse_arguments
 
@@ -121,7 +122,7 @@ def test_with_and_without_alignment_models_learn_for_as_many_updates():
 
 @pytest.mark.parametrize("lesson", lessons.ABILITIES)
 def test_answers_fit_on_the_canvas_and_pictures_are_as_the_lesson_says(lesson):
-    tokenizer = Tokenizer.from_file(ROOT / "minllada_v" / "builtin" / "tokenizer.json")
+    tokenizer = read_tokenizer(ROOT / "minllada_v" / "builtin" / "tokenizer.json")
     room = plan.TURN if lesson == "dialogues" else plan.CANVAS
     samples = list(islice(lessons.draw(lesson, 4), 150))
     assert {sample.ability for sample in samples} == {*lessons.ABILITIES[lesson]}

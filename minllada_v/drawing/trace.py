@@ -11,7 +11,8 @@ from tqdm import tqdm
 from .charts import (
     BLUE, GREY, LINE, ORANGE, Box, cells, column_widths, save_animation, scale, stack, tint, token_strips, visible,
 )
-from ..errors import InputError, kind_of
+from ..errors import InputError
+from ..files import kind_of
 from ..sampler import Step
 from ..tokenizer import Tokenizer
 

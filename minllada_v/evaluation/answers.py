@@ -10,7 +10,8 @@ from pathlib import Path
 
 import torch
 
-from ..errors import InputError, kind_of
+from ..errors import InputError
+from ..files import kind_of
 from ..model import LLaDAV
 
 

@@ -19,7 +19,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ..answer import Request, answer_batch
-from ..errors import InputError, kind_of
+from ..errors import InputError
+from ..files import kind_of
 from ..model import LLaDAV
 from ..processes import rank_and_size
 from ..sampler_config import SamplerConfig

@@ -4,7 +4,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import InputError, kind_of
+from ..errors import InputError
+from ..files import kind_of
 from ..image import Source
 from ..world.lessons import LESSONS, Lesson
 from ..world.questions import ABILITIES

@@ -19,7 +19,8 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 
 from ..checkpoint import released_name
-from ..errors import InputError, read_json
+from ..errors import InputError
+from ..files import read_json
 from ..model import LLaDAV
 
 

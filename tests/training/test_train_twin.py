@@ -18,7 +18,7 @@ from minllada_v.autoregressive import next_token_loss
 from minllada_v.training.batch import denoiser, pad, splice_batch
 from minllada_v.chat import EOS, IGNORED
 from minllada_v.checkpoint import released_name
-from minllada_v.config import check_config
+from minllada_v.config_json import check_config
 from minllada_v.training.examples import Example, encode
 from minllada_v.training.objectives import PADDING_WEIGHT, Learner, choose_trainable, to_float32
 from minllada_v.evaluation.likelihood import answer_bounds

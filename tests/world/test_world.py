@@ -20,11 +20,11 @@ from minllada_v.image import read_frames, read_picture
 from minllada_v.world.questions import WORDS
 from minllada_v.world.scenes import COLOURS, RGB, SHAPES, SIZES, glyph
 from minllada_v.tiles import picture_tiles, video_tiles
-from minllada_v.tokenizer import Tokenizer
+from minllada_v.tokenizer_json import read_tokenizer
 from minllada_v.world.__main__ import main
 from minllada_v.world.samples import ABILITIES, draw_sample, draw_samples
 
-TOKENIZER = Tokenizer.from_file(CHECKPOINT / "tokenizer.json")
+TOKENIZER = read_tokenizer(CHECKPOINT / "tokenizer.json")
 VISION = VisionConfig(32, 64, 2, 2, patch_size=8, image_size=48)
 CONFIG = Config(32, 64, 1, 2, 2, 512, 1e-5, 1e4, 512, VISION, grids=((1, 1), (1, 2), (2, 1), (2, 2)))
 

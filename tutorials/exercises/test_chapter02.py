@@ -8,9 +8,9 @@ from grading import GRADING, agree, ask, call, grade_property, require, spelled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minllada_v import Tokenizer
+from minllada_v.tokenizer_json import read_tokenizer
 
-TOKENIZER = Tokenizer.from_file(Path(__file__).parents[2] / "tests" / "golden" / "checkpoint" / "tokenizer.json")
+TOKENIZER = read_tokenizer(Path(__file__).parents[2] / "tests" / "golden" / "checkpoint" / "tokenizer.json")
 SPECIAL = {"<|startoftext|>": 1000, "<|start_header_id|>": 1001, "<|end_header_id|>": 1002, "<|eot_id|>": 1003}
 TYPED = st.lists(st.one_of(st.text(max_size=5), st.sampled_from([*SPECIAL, "  ", "É", "Cafe\u0301", "\n"])),
                  max_size=3).map("".join)
