@@ -17,7 +17,8 @@ from tqdm import tqdm
 
 from minllada_v import Request, SamplerConfig, load_pretrained
 from minllada_v.answer import answer_text, encode_images, last_steps, prepare, prompt_ids
-from minllada_v.drawing.charts import BLACK, BLUE, ORANGE, line_chart
+from minllada_v.drawing.charts import BLACK, BLUE, ORANGE
+from minllada_v.drawing.curve import line_chart
 from minllada_v.world.questions import ABILITIES
 from minllada_v.world.samples import draw_sample
 
