@@ -5,11 +5,9 @@ makes it possible to go on as if nothing had happened. No file is ever changed: 
 one, brought to the disk, and takes its name.
 """
 
-import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,7 +19,7 @@ from torch.optim import Optimizer
 
 from ..checkpoint import released_name
 from ..errors import InputError
-from ..files import read_json
+from ..files import naming, read_file, read_json
 from ..model import LLaDAV
 
 
@@ -45,7 +43,8 @@ def save_checkpoint(
     `files` are those beside the weights, by name. All processes must call this, for weights may be sharded; the one
     that `writes` writes.
     """
-    weights = {released_name(name): tensor for name, tensor in _whole(model.state_dict(), writes).items()}
+    parameters = dict(model.named_parameters())  # each once, where embeddings are tied
+    weights = {released_name(name): tensor for name, tensor in _whole(parameters, writes).items()}
     moments = None if optimizer is None else _whole(_optimizer_tensors(model, optimizer), writes)
     if not writes:
         return
@@ -61,6 +60,8 @@ def save_checkpoint(
                 save_file(moments, unfinished / "optimizer.safetensors")
             if state is not None:
                 (unfinished / "state.json").write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
+            for path in unfinished.glob("*.safetensors"):
+                path.chmod(unfinished.stat().st_mode & 0o666)  # safetensors lets only the owner read them
             for path in [*unfinished.iterdir(), unfinished]:
                 flush(path)
             replace_folder(folder, unfinished)
@@ -87,17 +88,6 @@ def recover(folder: Path):
         os.rename(old, folder)
     for left in (old, folder.with_name(folder.name + ".unfinished")):
         shutil.rmtree(left, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Let an error in writing, such as of a full disk, name the file or folder."""
-    try:
-        yield
-    except SafetensorError as error:  # how safetensors reports a full disk
-        raise OSError(f"{path} cannot be written: {error}") from None
-    except OSError as error:
-        raise OSError(f"{path} cannot be written: {error.strerror or error}") from None
 
 
 def flush(path: Path):
@@ -190,7 +180,7 @@ class Log:
     def read(self) -> list[dict]:
         """All lines. One that a kill cut short is left out; that can only be the last. Raises `InputError` if another
         is not as `write` writes it."""
-        lines = self.path.read_bytes().split(b"\n") if self.path.exists() else []
+        lines = read_file(self.path).split(b"\n") if self.path.exists() else []
         entries = []
         for number, line in enumerate(lines[:-1], start=1):
             try:
