@@ -251,7 +251,7 @@ BROKEN = {
     "system speaks": ({"conversations": [{"role": "system", "content": "x"}, *said("Hi", "Hi")]}, "'human' or 'gpt'"),
     "content is a list": ({"conversations": [{"role": "user", "content": [{"type": "text"}]}]}, "'human' or 'gpt'"),
     "only gpt, first": ({"conversations": said("Hi", "Hi")[1:]}, "nothing to learn"),
-    "a long value": ({"conversations": [{"from": "cat", "value": "x" * 999}]}, "..."),
+    "a long value": ({"conversations": [{"from": "cat", "value": "x" * 999}]}, "x…"),
     "lone surrogate": ({"conversations": said("Hi", "\ud800")}, "not valid Unicode"),
 }
 
