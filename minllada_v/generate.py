@@ -6,27 +6,27 @@ and nothing else, goes to stdout. Exit code 2 says that something given was wron
 
 import argparse
 import json
-import os
 import sys
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 from tqdm import tqdm
 
 from .answer import answer_steps, answer_text, encode_images, prepare, prompt_ids
-from .evaluation.batch_run import read_questions, read_records, run_batch
 from .chat import IMAGE, MASK
 from .checkpoint import checkpoint_folder, load_pretrained, pick_device
+from .command import run_command
 from .compiled import compile_layers
 from .config_json import read_config
+from .drawing.terminal import Watch
+from .drawing.trace import check_target, save_trace
 from .errors import InputError, complain
-from .files import read_json
+from .evaluation.batch_run import read_questions, read_records, run_batch
+from .files import read_input, read_json
 from .generate_options import DTYPES, parse_arguments
 from .image import read_frames
 from .model import LLaDAV
@@ -34,35 +34,13 @@ from .processes import join_processes
 from .sampler import Step
 from .sampler_config import SamplerConfig
 from .tokenizer import Tokenizer
-from .drawing.trace import check_target, save_trace
-from .drawing.terminal import Watch
 
 DESCRIBE = "describe the picture."  # what the built-in model is asked about a picture that comes without a question
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    _prepare_streams()
-    arguments = parse_arguments(argv)
-    try:
-        run(arguments)
-        return 0
-    except InputError as error:
-        return complain(error, 2)
-    except KeyboardInterrupt:
-        return complain("interrupted", 130)
-    except (MemoryError, torch.OutOfMemoryError, OSError) as error:
-        return complain(f"failed: {str(error) or type(error).__name__}", 1)
-    except RuntimeError as error:
-        if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
-            reason = " ".join(str(error).split())[:300]
-            return complain(f"failed: this machine cannot compile, so leave out --compile: {reason}", 1)
-        if "can't allocate memory" not in str(error):  # how PyTorch says it on a CPU
-            raise
-        return complain("failed: out of memory", 1)
-    finally:
-        if dist.is_initialized():
-            dist.destroy_process_group()
+    return run_command(lambda: run(parse_arguments(argv)))
 
 
 def run(arguments: argparse.Namespace):
@@ -75,7 +53,7 @@ def run(arguments: argparse.Namespace):
     if arguments.batch is not None:
         batch(arguments, folder, sampler, notes)
         return
-    prompt = sys.stdin.read() if arguments.prompt == "-" else arguments.prompt
+    prompt = read_input(sys.stdin.read) if arguments.prompt == "-" else arguments.prompt
     if not (arguments.chat or prompt.strip()):
         raise InputError("the prompt is empty")
     device = pick_device(None if arguments.device == "auto" else arguments.device)
@@ -92,9 +70,11 @@ def run(arguments: argparse.Namespace):
         return
     ids = prompt_ids(tokenizer, prompt, features, system=arguments.system)
     steps = answer_steps(model, tokenizer, ids, features, sampler)
-    taken = []
-    for count, last in enumerate(shown(steps, tokenizer, sampler, arguments.watch), start=1):
-        taken += [last] if trace else []
+    taken, count = [], 0
+    for last in shown(steps, tokenizer, sampler, arguments.watch):
+        count += 1
+        if trace:
+            taken.append(last)
     text = answer_text(tokenizer, last)
     if arguments.json:
         text = json.dumps({
@@ -161,7 +141,7 @@ def chat(
     while True:
         if sys.stdin.isatty():
             print("> ", end="", file=sys.stderr, flush=True)
-        line = sys.stdin.readline()
+        line = read_input(sys.stdin.readline)
         if not line:
             return
         if not line.strip():
@@ -199,17 +179,6 @@ def peak_memory(device: torch.device) -> int | None:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-
-def _prepare_streams():
-    """No terminal setting may cost an answer: open streams that were closed, and accept any bytes both ways."""
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode))
-    for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "backslashreplace")):
-        if hasattr(stream, "reconfigure"):  # not so where a test stands in for it
-            stream.reconfigure(errors=errors)
-    warnings.filterwarnings("ignore", module="PIL")  # what cannot be read is an error of ours; the rest can
 
 
 if __name__ == "__main__":

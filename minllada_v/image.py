@@ -146,5 +146,5 @@ def _unreadable(name: str | Path, error: Exception) -> InputError:
         return InputError(f"{name} is not a picture, or of a kind that Pillow cannot read")
     if isinstance(error, OSError) and error.strerror:
         return InputError(f"{name} cannot be read: {error.strerror}")
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
     return InputError(f"{name} cannot be read as a picture: {reason}")
