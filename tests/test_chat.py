@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minllada_v import InputError
-from minllada_v.chat import IGNORED, IMAGE_ID, chat_prompt, training_example, turns
+from minllada_v.chat import IGNORED, IMAGE_ID, chat_prompt
+from minllada_v.training.targets import training_example, turns
 
 QUESTION = "Describe the image in detail."
 SPECIAL = list(CASES["special_ids"])

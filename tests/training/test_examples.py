@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from minllada_v import InputError
-from minllada_v.chat import END_OF_TURN, EOS, IGNORED, IMAGE, IMAGE_ID, chat_prompt, training_example
+from minllada_v.chat import END_OF_TURN, EOS, IGNORED, IMAGE, IMAGE_ID, chat_prompt
 from minllada_v.image import read_picture
 from minllada_v.tiles import anyres_tiles, picture_tiles, video_tiles
 from minllada_v.training.data import LlavaData, Record, WorldData, derive_seed, prepare_conversation, read_record
-from minllada_v.training.examples import Examples, batches_of, canvas_example, encode
+from minllada_v.training.examples import Examples, batches_of, encode
 from minllada_v.training.objectives import picture_features
 from minllada_v.training.settings import Settings
+from minllada_v.training.targets import canvas_example, training_example
 from minllada_v.world.__main__ import main as write_world
 from minllada_v.world.lessons import LESSONS
 
