@@ -18,7 +18,6 @@ from lessons import ABILITIES, draw
 from tqdm import tqdm
 
 from minllada_v.answer import answer_text, encode_images, prepare, prompt_ids
-from minllada_v.chat import turns
 from minllada_v.checkpoint import load_pretrained
 from minllada_v.errors import InputError, complain
 from minllada_v.evaluate import Judge
@@ -30,6 +29,7 @@ from minllada_v.model import LLaDAV
 from minllada_v.sampler import ModelInput, sample
 from minllada_v.sampler_config import SamplerConfig
 from minllada_v.tokenizer import Tokenizer
+from minllada_v.training.conversations import turns
 
 BATCH = 8  # questions at once
 
