@@ -102,7 +102,8 @@ class Judge:
 
     def record(self, question: Question, asked: Sequence[str], said: Sequence[dict | InputError]) -> dict:
         """The record of one question."""
-        record = {"group": question.group, "shown": question.shown, "video": question.video is not None}
+        record = {"id": question.id, "group": question.group, "shown": question.shown,
+                  "video": question.video is not None}
         turns = [{"question": text, "expected": list(expected)} for text, (_, expected) in zip(asked, question.turns)]
         errors = [reply for reply in said if isinstance(reply, InputError)]
         if errors:

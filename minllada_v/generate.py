@@ -129,11 +129,11 @@ def batch(arguments: argparse.Namespace, folder: Path, sampler: SamplerConfig, n
         canvas = prepare(model, tokenizer, torch.arange(0), sampler)  # what fits no question must not be said of each
         if model.config.autoregressive:
             refuse_what_needs_masks(canvas)
+        file.begin(asdict(sampler) | {"system": arguments.system, "weights": fingerprint(model)})
         if arguments.compile:
             compile_layers(model)
         for note in notes:
             complain(note, 0)
-        file.begin(asdict(sampler) | {"system": arguments.system, "weights": fingerprint(model)})
         cache: dict = {}
 
         def ask(batch: Sequence[Question]) -> list[dict]:

@@ -382,7 +382,7 @@ def test_the_gradient_of_the_loss_is_that_of_its_finite_differences():
     assert mask_by_time(ids, t, uniform).masked.sum(dim=1).tolist()[0] == 0
 
     for masking in (mask_by_time, mask_by_count):
-        def loss(embedding, head):
+        def loss(embedding, head, masking=masking):
             def denoise(canvas, masked):
                 seen = embedding[canvas]  # (batch, length, 5)
                 return torch.tanh(seen + seen.mean(dim=1, keepdim=True))[masked] @ head.T

@@ -32,10 +32,10 @@ def behind_answer(answer: str) -> str:
 
 
 def document_answer(answer: str) -> str:
-    """As the released evaluation reads DocVQA and InfoVQA: without asterisks, from the last "Answer:" on, what stands
-    behind the last colon, without outer blanks, full stops and commas. Without an "Answer:" it is the text "None"."""
-    _, found, said = answer.replace("*", "").rpartition("Answer:")
-    return said.rpartition(":")[2].strip(" .,") if found else "None"
+    """As the released evaluation reads DocVQA and InfoVQA: without asterisks, what stands behind the last colon of the
+    last "Answer:", without outer blanks, full stops and commas. Without an "Answer:" it is the text "None"."""
+    answer = answer.replace("*", "")
+    return answer.rpartition(":")[2].strip(" .,") if "Answer:" in answer else "None"
 
 
 def number_word(answer: str) -> str:

@@ -181,6 +181,7 @@ def test_formulas_ignore_white_space_and_keep_case():
     ("so 5 is 7", "5", 0),
     ("12,5", "12", 0), ("Red apple", "apple", 1), ("apple", "red apple", 0), ("the answer is\nred", "red", 0),
     ("B", "B", 1), ("AB", "B", 0), ("A B", "b", 1), ("", "5", 0), ("", "a", 0), ("50%", "50", 1), ("50%", "50%", 1),
+    ("a 50% rise", "50%", 1), ("0.5", "50%", 0),
     ("thus :\nred", "red", 1), ("the final of 5 and 6.", "6", 1), ("is it a\nred", "red", 0),
 ])
 def test_open_questions_by_mmmus_rule(answer, expected, score):

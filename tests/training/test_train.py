@@ -264,10 +264,10 @@ def test_killed_at_any_step_of_saving_a_whole_checkpoint_is_left(tmp_path, monke
         recover(out)
         save_checkpoint(out, model, {"config.json": b"old"}, optimizer, {"progress": "old"})
 
-        def dying(*arguments, last=reached, **options):
+        def dying(*arguments, _end=reached, **options):
             nonlocal calls
             calls += 1
-            if calls == last:
+            if calls == _end:
                 raise Killed
             return real(*arguments, **options)
 
