@@ -13,6 +13,7 @@ from ..merge import merge
 from ..tiles import Tiles, picture_tiles, video_tiles, whole_tile
 from ..tokenizer import Tokenizer
 from ..world.patch_words import patch_words
+from .conversations import canvas_example, caption_example, training_example
 from .data import LlavaData, Record, WorldData
 from .settings import Settings
 from .targets import canvas_example, caption_example, training_example

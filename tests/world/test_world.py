@@ -19,7 +19,7 @@ from minllada_v.errors import InputError
 from minllada_v.image import read_frames, read_picture
 from minllada_v.tiles import picture_tiles, video_tiles
 from minllada_v.tokenizer_json import read_tokenizer
-from minllada_v.training.targets import training_example
+from minllada_v.training.conversations import training_example
 from minllada_v.world.__main__ import main
 from minllada_v.world.questions import WORDS
 from minllada_v.world.samples import ABILITIES, draw_sample, draw_samples

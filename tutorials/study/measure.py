@@ -29,7 +29,7 @@ from minllada_v.model import LLaDAV
 from minllada_v.sampler import ModelInput, sample
 from minllada_v.sampler_config import SamplerConfig
 from minllada_v.tokenizer import Tokenizer
-from minllada_v.training.targets import turns
+from minllada_v.training.conversations import turns
 
 BATCH = 8  # questions at once
 
