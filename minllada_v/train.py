@@ -181,7 +181,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (see command.py)."""
     def run() -> int:
         stages = parse_arguments(argv)
-        # The optimizer's memory of a token that no longer occurs fades away, and a CPU is slow with tiny numbers.
+        # The optimizer's memory of a token that no longer occurs fades, and a CPU is slow with the tiniest numbers.
         torch.set_flush_denormal(True)
         try:
             return next((code for settings in stages if (code := run_stage(settings))), 0)
