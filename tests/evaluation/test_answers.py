@@ -1,5 +1,6 @@
 """The file of answers: nothing lost, nothing repeated, nothing taken over that was answered to something else."""
 
+import io
 import json
 import os
 import signal
@@ -172,6 +173,21 @@ def test_a_device_is_written_to_and_never_read(tmp_path):
 def test_a_full_disk_is_said_with_the_name_of_the_file():
     with pytest.raises(OSError, match="No space left on device: '/dev/full'"):
         fill(Path("/dev/full"))
+
+
+class InParts(io.FileIO):
+    """A disk that takes seven bytes at once."""
+
+    def write(self, text) -> int:
+        return super().write(text[:7])
+
+
+def test_a_record_is_whole_in_however_many_parts_it_is_written(tmp_path):
+    with AnswerFile(tmp_path / "file") as file:
+        file.file = InParts(tmp_path / "file", "a+b")
+        file.begin({"steps": 1})
+        file.fill([ONE], prompts, reply, 1, "asking")
+    assert lines(tmp_path / "file")[1:] == list(file.records.values()) and file.records[1]["text"] == "ä\n1"
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
