@@ -154,7 +154,7 @@ def test_half_a_line_that_others_wrote_behind_is_left_out(tmp_path):
     path, questions = tmp_path / "file", [replace(ONE, id=name) for name in "abc"]
     fill(path, questions)
     first, *records = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(b"".join([first, records[0], records[1][:15], records[2]]))
+    path.write_bytes(b"".join([first, b'{"id": [1], "digest": "x"}\n', records[0], records[1][:15], records[2]]))
     asked = []
     fill(path, questions, lambda some: asked.extend(some) or reply(some))
     assert [question.id for question in asked] == ["b", "c"] and path.read_bytes().endswith(records[1] + records[2])
