@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from .errors import InputError
 
 MOST_TEXT = 2**24  # characters from standard input, a thousand times what a model can read
@@ -82,5 +84,5 @@ def naming(path: str | Path) -> Iterator[None]:
     """Within `with`, an `OSError` says that `path` cannot be written. That of a full disk does not say where it was."""
     try:
         yield
-    except OSError as error:
-        raise OSError(f"{path} cannot be written: {error.strerror or error}") from None
+    except (OSError, SafetensorError) as error:  # either can report a full disk
+        raise OSError(f"{path} cannot be written: {getattr(error, 'strerror', None) or error}") from None

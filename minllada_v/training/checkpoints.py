@@ -8,7 +8,6 @@ one, brought to the disk, and takes its name.
 import json
 import os
 import shutil
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -31,6 +30,7 @@ class Progress:
     step: int = 0  # optimizer steps done
     seen: int = 0  # training examples, broken ones included
     broken: int = 0
+    truncated: int = 0  # examples with a picture that lacks its end
     best: float | None = None  # lowest loss on what is held out
 
 
@@ -48,51 +48,46 @@ def save_checkpoint(
     moments = None if optimizer is None else _whole(_optimizer_tensors(model, optimizer), writes)
     if not writes:
         return
+    recover(folder)
     unfinished = folder.with_name(folder.name + ".unfinished")
     try:
+        with naming(folder):
+            unfinished.mkdir(parents=True)
+            for name, content in files.items():
+                (unfinished / name).write_bytes(content)
+            save_file(weights, unfinished / "model.safetensors", metadata={"format": "pt"})
+            if moments is not None:
+                save_file(moments, unfinished / "optimizer.safetensors")
+            if state is not None:
+                (unfinished / "state.json").write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
+            for path in unfinished.glob("*.safetensors"):
+                path.chmod(unfinished.stat().st_mode & 0o666)  # safetensors lets only the owner read them
+            for path in [*unfinished.iterdir(), unfinished]:
+                flush(path)
+            replace_folder(folder, unfinished)
+    except OSError:
         shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
-        for name, content in files.items():
-            (unfinished / name).write_bytes(content)
-        save_file(weights, unfinished / "model.safetensors", metadata={"format": "pt"})
-        if moments is not None:
-            save_file(moments, unfinished / "optimizer.safetensors")
-        if state is not None:
-            (unfinished / "state.json").write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
-        for path in unfinished.glob("*.safetensors"):
-            path.chmod(unfinished.stat().st_mode & 0o666)  # safetensors lets only the owner read them
-        for path in [*unfinished.iterdir(), unfinished]:
-            flush(path)
-        replace_folder(unfinished, folder)
-    except (SafetensorError, OSError) as error:  # either can report a full disk
-        raise OSError(f"{folder} cannot be written: {getattr(error, 'strerror', None) or error}") from None
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
 
 
-def replace_folder(new: Path, folder: Path):
-    """Give the folder `new` the name `folder`. A folder cannot be renamed onto one that holds something, so the old
-    one first steps aside; `recover` undoes that if the end comes in between."""
-    aside = _bring_back(folder)
+def replace_folder(folder: Path, new: Path):
+    """Give the folder `new` the name `folder`. A folder cannot be renamed onto one that holds something, so the old one
+    first steps aside; `recover` undoes that if the end comes in between."""
+    old = folder.with_name(folder.name + ".old")
     if folder.exists():
-        os.rename(folder, aside)
+        os.rename(folder, old)
     os.rename(new, folder)
     flush(folder.parent)
-    shutil.rmtree(aside, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def recover(folder: Path):
     """Bring back the old checkpoint where a run ended while the new one took its place, and clean up."""
-    _bring_back(folder)
-    shutil.rmtree(folder.with_name(folder.name + ".unfinished"), ignore_errors=True)
-
-
-def _bring_back(folder: Path) -> Path:
-    """Where a checkpoint stands aside; afterwards there is none."""
-    aside = folder.with_name(folder.name + ".old")
-    if aside.exists():
-        shutil.rmtree(aside) if folder.exists() else os.rename(aside, folder)
-    return aside
+    old = folder.with_name(folder.name + ".old")
+    if old.exists() and not folder.exists():
+        os.rename(old, folder)
+    for left in (old, folder.with_name(folder.name + ".unfinished")):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def flush(path: Path):
@@ -105,7 +100,8 @@ def flush(path: Path):
 
 
 def load_progress(folder: Path, settings: dict) -> Progress:
-    """How far the run in the checkpoint `folder` is. Raises `InputError` if it was made with other `settings`."""
+    """How far the run in the checkpoint `folder` is. Raises `InputError` if it was made with other `settings`, or by a
+    version that did not have all of them."""
     path = folder / "state.json"
     state = read_json(path)
     try:
@@ -113,7 +109,10 @@ def load_progress(folder: Path, settings: dict) -> Progress:
     except (KeyError, TypeError, ValueError):
         raise InputError(f"{path} does not say how far the run is, or with which settings") from None
     for name, value in settings.items():
-        before = made_with.get(name)
+        if name not in made_with:
+            raise InputError(f"{folder.parent} holds a run of an earlier version, without {name!r}: from here on its "
+                             "numbers would be others; finish it with that version, or give another --out")
+        before = made_with[name]
         if before != value:
             raise InputError(f"{folder.parent} holds a run with {name} {before}, and now it is {value}; "
                              "give the settings of that run, or another --out")
@@ -196,10 +195,9 @@ class Log:
 
     def cut(self, step: int):
         """Forget what came after `step`: those steps will be made again."""
-        self._replace(entry for entry in self.read() if entry["step"] <= step)
-
-    def _replace(self, entries: Iterable[dict]):
+        entries = [entry for entry in self.read() if entry["step"] <= step]
         unfinished = self.path.with_suffix(".unfinished")
-        unfinished.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
-        flush(unfinished)
-        os.replace(unfinished, self.path)
+        with naming(self.path):
+            unfinished.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
+            flush(unfinished)
+            os.replace(unfinished, self.path)
