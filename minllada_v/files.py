@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from .errors import InputError
 
 MOST_TEXT = 2**24  # characters from standard input, a thousand times what a model can read
@@ -68,12 +70,19 @@ def beside(path: Path) -> Path:
 def replacing(path: str | Path) -> Iterator[Path]:
     """Within `with`, the name of a file to write. It takes the place of `path` at the end, and is gone where anything
     failed. Raises an `OSError` that names `path` where it cannot be written."""
-    path = Path(path)
-    unfinished = beside(path)
+    unfinished = beside(Path(path))
     try:
-        yield unfinished
-        os.replace(unfinished, path.resolve())
-    except OSError as error:
-        raise OSError(f"{path} cannot be written: {error.strerror or error}") from None
+        with naming(path):
+            yield unfinished
+            os.replace(unfinished, Path(path).resolve())
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """Within `with`, an `OSError` says that `path` cannot be written. That of a full disk does not say where it was."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:  # either can report a full disk
+        raise OSError(f"{path} cannot be written: {getattr(error, 'strerror', None) or error}") from None

@@ -9,14 +9,15 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from .answer import answer_steps, answer_text, encode_images, prepare, prompt_ids
+from .answer import Request, answer_batch, answer_steps, answer_text, encode_images, prepare, prompt_ids
+from .autoregressive import refuse_what_needs_masks
 from .chat import IMAGE, MASK
 from .checkpoint import checkpoint_folder, load_pretrained, pick_device
 from .command import run_command
@@ -25,7 +26,8 @@ from .config_json import read_config
 from .drawing.terminal import Watch
 from .drawing.trace import check_target, save_trace
 from .errors import InputError, complain
-from .evaluation.batch_run import read_questions, read_records, run_batch
+from .evaluation.answers import AnswerFile, fingerprint
+from .evaluation.questions import Question, read_questions
 from .files import read_input, read_json
 from .generate_options import DTYPES, parse_arguments
 from .image import read_frames
@@ -117,19 +119,36 @@ def fill_in_defaults(arguments: argparse.Namespace, folder: Path) -> list[str]:
 
 def batch(arguments: argparse.Namespace, folder: Path, sampler: SamplerConfig, notes: list[str]):
     """Answer the questions of a file, all of them or, under torchrun, this process's share."""
-    questions, out = Path(arguments.batch), Path(arguments.out)
-    lines = read_questions(questions, arguments.system, sampler)
-    if out.exists() and out.samefile(questions):
+    source, out = Path(arguments.batch), Path(arguments.out)
+    questions = read_questions(source, judged=False)
+    if out.exists() and out.samefile(source):
         raise InputError(f"{out} holds the questions; name another file for the answers with --out")
-    done = read_records(out)
     device = join_processes(arguments.device, shard=False)
-    model, tokenizer = load_pretrained(folder, device, DTYPES[arguments.dtype])
-    prepare(model, tokenizer, torch.arange(0), sampler)  # what fits no question must not become every one's record
-    if arguments.compile:
-        compile_layers(model)
-    for note in notes:
-        complain(note, 0)
-    run_batch(model, tokenizer, lines, done, out, arguments.batch_size)
+    with AnswerFile(out) as file:
+        model, tokenizer = load_pretrained(folder, device, DTYPES[arguments.dtype])
+        canvas = prepare(model, tokenizer, torch.arange(0), sampler)  # what fits no question must not be said of each
+        if model.config.autoregressive:
+            refuse_what_needs_masks(canvas)
+        file.begin(asdict(sampler) | {"system": arguments.system, "weights": fingerprint(model)})
+        if arguments.compile:
+            compile_layers(model)
+        for note in notes:
+            complain(note, 0)
+        cache: dict = {}
+
+        def ask(batch: Sequence[Question]) -> list[dict]:
+            if len(cache) > arguments.batch_size:  # questions about one picture are usually neighbours
+                cache.clear()
+            requests = [Request(question.turns[0][0], question.images, system=arguments.system, sampler=sampler)
+                        for question in batch]
+            return [{"error": str(reply)} if isinstance(reply, InputError) else asdict(reply)
+                    for reply in answer_batch(model, tokenizer, requests, cache)]
+
+        file.fill(questions, lambda question: [text for text, _ in question.turns], ask, arguments.batch_size,
+                  "answering")
+    errors = sum("error" in file.records[question.id] for question in questions) if file.rank == 0 else 0
+    if errors:
+        complain(f"{errors} of {len(questions)} questions could not be answered; {out} says why", 0)
 
 
 def chat(

@@ -47,23 +47,27 @@ def read_frames(source: str | Path | Sequence[Source], count: int = 32) -> list[
     """
     if isinstance(source, (str, Path)):
         path = Path(source)
-        known = {suffix for suffix, name in Image.registered_extensions().items() if name not in NOT_READ}
-        kind = kind_of(path)
-        if kind != "folder":
-            if kind == "file" and path.suffix.lower() not in known:
+        if (kind := kind_of(path)) != "folder":
+            if kind == "file" and path.suffix.lower() not in _known_suffixes():
                 raise InputError(f"{path} cannot be read as a video: {A_VIDEO_IS}; extract the frames first")
             return _animation_frames(path, count)
-        try:
-            files = [file for file in path.iterdir() if file.suffix.lower() in known and not file.name.startswith(".")]
-        except OSError as error:
-            raise _unreadable(path, error) from None
-        if not files:
-            raise InputError(f"{path} holds no pictures: {A_VIDEO_IS}")
-        files.sort(key=_number_order)
-        source = [files[index] for index in evenly_spaced(len(files), count)]
+        source = frame_files(path, count)
     if not source:
         raise InputError("a video must have at least one frame")
     return [read_picture(frame) for frame in source]
+
+
+def frame_files(folder: Path, count: int = 32) -> list[Path]:
+    """The files in `folder` that `read_frames` reads. Raises `InputError` if there are none."""
+    known = _known_suffixes()
+    try:
+        files = [file for file in folder.iterdir() if file.suffix.lower() in known and not file.name.startswith(".")]
+    except OSError as error:
+        raise _unreadable(folder, error) from None
+    if not files:
+        raise InputError(f"{folder} holds no pictures: {A_VIDEO_IS}")
+    files.sort(key=_number_order)
+    return [files[index] for index in evenly_spaced(len(files), count)]
 
 
 def evenly_spaced(total: int, count: int) -> list[int]:
@@ -87,6 +91,10 @@ def _animation_frames(path: Path, count: int) -> list[Image.Image]:
     if total == 1:
         raise InputError(f"{path} is a single picture: {A_VIDEO_IS}")
     return frames
+
+
+def _known_suffixes() -> set[str]:
+    return {suffix for suffix, name in Image.registered_extensions().items() if name not in NOT_READ}
 
 
 def _number_order(file: Path) -> list:
@@ -146,5 +154,5 @@ def _unreadable(name: str | Path, error: Exception) -> InputError:
         return InputError(f"{name} is not a picture, or of a kind that Pillow cannot read")
     if isinstance(error, OSError) and error.strerror:
         return InputError(f"{name} cannot be read: {error.strerror}")
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
     return InputError(f"{name} cannot be read as a picture: {reason}")

@@ -24,6 +24,8 @@ def merge(
     """
     if tiles.kind == "video":
         return merge_video(features, newline, newline_position)
+    if tiles.kind == "whole":
+        return features[0]
     if tiles.kind == "square":
         return torch.cat([features[0], newline[None]])
     base, grid = features[0], features[1:]

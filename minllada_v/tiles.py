@@ -6,7 +6,7 @@ one padded tile each, and each frame of a video is squeezed into one.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ class Tiles:
     """The tiles of one picture or video, and what is needed to merge their features again."""
 
     pixel_values: Tensor  # (tiles, 3, S, S) float32 in [-1, 1]
-    kind: str  # "anyres": base tile, then the grid; "square": one tile; "video": one tile per frame
+    kind: str  # "anyres": base tile, then the grid; "video": one per frame; "square", "whole": one
     size: tuple[int, int] = (0, 0)  # anyres: (width, height) of the picture
     grid: tuple[int, int] = (0, 0)  # anyres: (columns, rows) of tiles
 
@@ -64,6 +64,11 @@ def video_tiles(frames: list[Image.Image], tile: int) -> Tiles:
     """Each frame squeezed into one tile: `(frames, 3, S, S)`."""
     squeezed = [frame.resize((tile, tile), Image.Resampling.BICUBIC) for frame in frames]
     return Tiles(to_pixel_values(squeezed), "video")
+
+
+def whole_tile(picture: Image.Image, tile: int) -> Tiles:
+    """The picture squeezed into one tile, for the first stage of training: `(1, 3, S, S)`."""
+    return replace(video_tiles([picture], tile), kind="whole")
 
 
 def choose_grid(

@@ -8,7 +8,7 @@ import unicodedata
 from functools import cache, partial
 from pathlib import Path
 
-from .errors import InputError
+from .errors import InputError, quote
 from .files import read_json
 from .tokenizer import BYTE_TO_CHARACTER, Tokenizer
 
@@ -22,7 +22,7 @@ def read_tokenizer(path: str | Path) -> Tokenizer:
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, re.error) as error:
-        raise InputError(f"{path} is not a tokenizer file: {type(error).__name__} {error}") from None
+        raise InputError(f"{path} is not a tokenizer file: {type(error).__name__} {str(error)[:200]}") from None
 
 
 def make_tokenizer(description: dict) -> Tokenizer:
@@ -34,7 +34,7 @@ def make_tokenizer(description: dict) -> Tokenizer:
     merges = [tuple(merge.split(" ")) if isinstance(merge, str) else tuple(merge) for merge in model["merges"]]
     for left, right in merges:
         if left + right not in vocabulary:
-            raise InputError(f"the merge {left!r} {right!r} makes a token that the vocabulary does not have")
+            raise InputError(f"the merge {quote(left)} {quote(right)} makes a token that the vocabulary does not have")
     missing = [byte for byte, character in enumerate(BYTE_TO_CHARACTER) if character not in vocabulary]
     if missing:
         raise InputError(f"the vocabulary has no token for byte 0x{missing[0]:02X}; this is not byte-level BPE")
@@ -47,7 +47,7 @@ def make_tokenizer(description: dict) -> Tokenizer:
     first_with: dict[int, str] = {}
     for token, index in ids.items():
         if first_with.setdefault(index, token) != token:
-            raise InputError(f"the tokens {first_with[index]!r} and {token!r} have the same id {index}")
+            raise InputError(f"the tokens {quote(first_with[index])} and {quote(token)} have the same id {index}")
     split, _ = _pre_tokenizers(description)
     skipped = [token["id"] for token in added if token.get("special")]
     return Tokenizer(vocabulary, merges, python_pattern(split["pattern"]["Regex"]), special, skipped)
@@ -62,7 +62,7 @@ def _check_supported(description: dict):
     """Raise `InputError` for the first component of `tokenizer.json` that this file does not implement."""
     def need(condition: bool, component: str):
         if not condition:
-            raise InputError(f"the tokenizer uses {component}, which is not supported")
+            raise InputError(f"the tokenizer uses {component[:200]}, which is not supported")
 
     model = description["model"]
     need(model["type"] == "BPE", f"the model {model['type']}")

@@ -23,14 +23,14 @@ from hypothesis import strategies as st
 
 from minllada_v import InputError, SamplerConfig, answer
 from minllada_v.answer import encode_images
-from minllada_v.evaluation.benchmarks import BENCHMARKS
-from minllada_v.evaluation.questions import Question
 from minllada_v.chat import MASK
 from minllada_v.errors import RunError
+from minllada_v.evaluation.benchmarks import BENCHMARKS
+from minllada_v.evaluation.questions import Question
 from minllada_v.language import dialogue_causal_mask, masked
 from minllada_v.tokenizer_json import read_tokenizer
-from minllada_v.world.scenes import SIZES as PICTURES
 from minllada_v.training.options import parse_arguments
+from minllada_v.world.scenes import SIZES as PICTURES
 
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "tutorials" / "study"))
@@ -186,8 +186,7 @@ def test_in_a_dialogue_earlier_turns_are_hidden_from_the_last_question():
     never = [tokenizer.special[name] for name in (
         "<|endoftext|>", "<|startoftext|>", "<|start_header_id|>", "<|end_header_id|>", "<|mdm_mask|>")]
     for _ in range(length):
-        hidden_states = model.language_model(model.embed(canvas[None], features), masked(dialogue_causal_mask(turn_ids)))
-        p = model.language_model.lm_head(hidden_states[0, -length:]).double()
+        p = model(canvas, features, attend=masked(dialogue_causal_mask(turn_ids)))[-length:].double()
         p[:, never] = -torch.inf
         best, tokens = p.softmax(dim=-1).max(dim=-1)
         best[canvas[-length:] != tokenizer.token_id(MASK)] = -1

@@ -47,8 +47,8 @@ class Typed(code.InteractiveConsole):
 
     def showsyntaxerror(self, filename=None, **kwargs):
         kind, error, _ = sys.exc_info()
-        self.error = (f"{kind.__name__}: {error.msg}\n"
-                      "(In an interactive interpreter a function or a loop ends with an empty line, and has none in it.)")
+        self.error = (f"{kind.__name__}: {error.msg}\n(In an interactive interpreter a function or a loop ends with an "
+                      "empty line, and has none in it.)")
 
     def type(self, source: str, first: int) -> str:
         """What `source`, which starts in line `first` of its page, prints. Raises `RuntimeError`, naming the line, if

@@ -12,7 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from ..checkpoint import (
-    empty_model, find_weights, load_pretrained, matching_tokenizer, open_tensors, package_name, released_name,
+    empty_model,
+    find_weights,
+    load_pretrained,
+    load_weights,
+    matching_tokenizer,
+    open_tensors,
+    package_name,
+    released_name,
+    tie_embeddings,
 )
 from ..config import Config, VisionConfig
 from ..config_json import check_config, siglip_values, translate_keys
@@ -73,7 +81,7 @@ def from_parts(language: Path, vision: Path, seed: int) -> Start:
     model = empty_model(config)
     fresh = fresh_projector(config, seed)
     tensors |= {released_name(name): tensor for name, tensor in fresh.items()}
-    model.load_state_dict(find_weights(model, tensors, Path(f"{language} with {vision}")), assign=True)
+    load_weights(model, find_weights(model, tensors, Path(f"{language} with {vision}")))
     return Start(model, tokenizer, read_files(language) | {"config.json": as_json(values)})
 
 
@@ -86,6 +94,7 @@ def from_nothing(config_file: Path, seed: int) -> Start:
         torch.manual_seed(seed)
         model = LLaDAV(config)
         draw_weights(model)
+    tie_embeddings(model)
     if config.vision:
         model.load_state_dict(fresh_projector(config, seed), strict=False)
     return Start(model, tokenizer, read_files(config_file.parent) | {"config.json": as_json(values)})

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..command import run_command
-from .samples import SPLITS, draw_samples, write_samples
+from ..command import leaving, run_command
+from .samples import SPLITS, UNFINISHED, draw_samples, write_samples
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -25,7 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (see command.py)."""
     def run():
         arguments = parse_arguments(argv)
-        write_samples(arguments.out, draw_samples(arguments.seed, arguments.split), arguments.count)
+        with leaving(lambda: f"{arguments.out} is not complete, and the same command begins it again"
+                     if (arguments.out / UNFINISHED).exists() else ""):
+            write_samples(arguments.out, draw_samples(arguments.seed, arguments.split), arguments.count)
 
     return run_command(run)
 

@@ -16,7 +16,20 @@ from dataclasses import replace
 from numpy.random import Generator
 
 from .scenes import (
-    CELLS, COLOURS, SHAPES, Look, Scene, Thing, cell_of, glyph, pick, place, reading_order, shifted, shuffled, square,
+    CELLS,
+    COLOURS,
+    SHAPES,
+    Look,
+    Scene,
+    Thing,
+    cell_of,
+    glyph,
+    pick,
+    place,
+    reading_order,
+    shifted,
+    shuffled,
+    square,
     to_cell,
 )
 

@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..chat import BOS, END_HEADER, END_OF_TURN, EOS, MASK, START_HEADER
-from .questions import WORDS
 from ..tokenizer import BYTE_TO_CHARACTER
+from .questions import WORDS
 
 PATTERN = (r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+")
 SPECIAL = (BOS, EOS, MASK, START_HEADER, END_HEADER, END_OF_TURN)

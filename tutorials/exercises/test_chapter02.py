@@ -80,7 +80,8 @@ def test_chat_ids(student, messages):
     require(isinstance(ids, list), f"The result should be a list of ids, not {spelled(ids)}.")
     headers = ids.count(SPECIAL["<|start_header_id|>"])
     require(headers == len(messages) + 1, f"For the messages {messages} there should be one header for each message "
-                                          f"and one for the assistant, {len(messages) + 1} in all. Yours has {headers}.")
+                                          f"and one for the assistant, {len(messages) + 1} in all. "
+                                          f"Yours has {headers}.")
     place = next((place for place, (one, other) in enumerate(zip(ids, expected)) if one != other),
                  min(len(ids), len(expected)))
     require(ids == expected, f"For the messages {messages} the rows part at place {place}: yours goes on with "
