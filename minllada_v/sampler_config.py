@@ -74,7 +74,7 @@ class SamplerConfig:
             fail("threshold and factor are two rules for the same thing; leave out one of them")
         if rules and self.steps != self.gen_length:
             fail(f"with a {rules[0]} the model's confidence says how many steps it takes, up to "
-                 f"for each of the {length} tokens; leave out steps, not {self.steps}")
+                 f"one for each of {self.gen_length} tokens; leave out steps, not {self.steps}")
         if rules and self.remasking != "low_confidence":
             fail(f"a {rules[0]} needs the model's own confidence, and another remasking replaces "
                  "it; leave out one of them")
