@@ -1,14 +1,14 @@
-"""A conversation to token ids: the prompt of a question. (`training/conversations.py` makes labels.)
+"""A conversation to token ids: the prompt of a question.
 
 Every turn is `<|start_header_id|>role<|end_header_id|>\\n\\ntext<|eot_id|>`. The special tokens are
 put in by id and the text between them is tokenized as plain text, so no text can forge a turn.
 `<image>` in a user message is the place of one picture (or one video); its id is -200 until the
-features take that place. What training asks for is in `training/targets.py`.
+features take that place. Labels for training are made in `training/conversations.py`.
 """
 
 from collections.abc import Sequence
 
-from .errors import InputError, quote
+from .errors import InputError
 from .tokenizer import Tokenizer
 
 IMAGE = "<image>"
@@ -40,13 +40,6 @@ def chat_prompt(
     one for each picture goes in front of the first. Messages are stripped of outer white space.
     Raises `InputError` if the number of `<image>` differs from `pictures`.
     """
-    if not isinstance(question, str):
-        raise InputError(f"the question must be text, not a {type(question).__name__}")
-    for turn in history:
-        pair = isinstance(turn, (tuple, list)) and len(turn) == 2
-        if not pair or not all(isinstance(text, str) for text in turn):
-            raise InputError("an earlier turn must be a pair of texts, question and answer, "
-                             f"not {quote(turn)}")
     questions = [*(asked for asked, _ in history), question]
     if pictures and not any(IMAGE in asked for asked in questions):
         questions[0] = " ".join([IMAGE] * pictures) + "\n" + questions[0]

@@ -16,7 +16,7 @@ from minllada_v.autoregressive import causal, next_token_loss
 from minllada_v.config import Config
 from minllada_v.language import LanguageModel
 from minllada_v.model import LLaDAV
-from minllada_v.training.batch import Batch, pad, splice_batch
+from minllada_v.training.batch import Batch, masked, pad, splice_batch
 from minllada_v.training.conversations import training_example
 
 GOLDEN, TOKENIZER = golden_model()

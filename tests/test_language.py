@@ -15,6 +15,7 @@ from minllada_v.language import LanguageModel, bidirectional, rotary_angles, rot
 from minllada_v.layers import ROWS, LayerNorm, Linear, RMSNorm
 from minllada_v.model import splice
 from minllada_v.packing import Segment, packed
+from minllada_v.training.batch import dialogue_causal_mask, masked
 from minllada_v.training.conversations import training_example
 
 MODEL, TOKENIZER = golden_model()

@@ -29,7 +29,7 @@ class Batch:
 
 
 def pad(examples: Sequence[tuple[list[int], list[int], list[int]]], padding_id: int) -> tuple[Tensor, Tensor, Tensor]:
-    """`(input_ids, labels, turn_ids)`, each (batch, length) int64, of examples as `targets.py` gives them.
+    """`(input_ids, labels, turn_ids)`, each (batch, length) int64, of examples as `conversations.py` gives them.
 
     The shorter ones are padded on the right with `padding_id`, the id of <|endoftext|>, as ids and as labels. Padding
     belongs to the last turn.
@@ -65,8 +65,8 @@ def splice_batch(
 
 
 def masked(attention_mask: Tensor) -> Attend:
-    """Attend where `attention_mask` is True: bool, query by key, (batch, 1, length, length) or, where it is the same for
-    every query, (batch, 1, 1, length)."""
+    """Attend where `attention_mask` is True: bool, query by key, (batch, 1, length, length) or, where it is the same
+    for every query, (batch, 1, 1, length)."""
     def attend(q: Tensor, k: Tensor, v: Tensor, queries: Queries, layer: int) -> Tensor:
         mask = attention_mask.expand(-1, -1, k.shape[2], -1)
         return attention(q, k, v, mask[:, :, queries])

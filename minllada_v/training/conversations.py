@@ -1,4 +1,9 @@
-"""Conversations to token ids and labels: what is a target, in each of the ways to learn from a conversation."""
+"""Conversations to token ids and labels: which tokens are targets, in each of three ways to learn.
+
+An example is `(input_ids, labels, turn_ids)`, lists of one length. -200 stands in `input_ids` where a picture goes, and
+-100 in `labels` where nothing is asked. A turn id says in which turn a token stands: 0 from the system message to the
+first answer, and one more with each question that follows an answer (for the paper's dialogue-causal ablation).
+"""
 
 from collections.abc import Sequence
 from itertools import accumulate
@@ -19,6 +24,8 @@ from ..chat import (
 )
 from ..errors import InputError, quote
 from ..tokenizer import Tokenizer
+
+Labelled = tuple[list[int], list[int], list[int]]
 
 SPEAKERS = {"human": "human", "user": "human", "gpt": "gpt", "assistant": "gpt"}
 
@@ -46,15 +53,12 @@ def prepare_conversation(messages: Sequence[dict], has_pictures: bool) -> list[d
 
 def training_example(
     tokenizer: Tokenizer, conversation: Sequence[dict], system: str | None = None, with_pictures: bool = True
-) -> tuple[list[int], list[int], list[int]]:
-    """`(input_ids, labels, turn_ids)` of a conversation in the LLaVA format, three lists of one length.
+) -> Labelled:
+    """The paper's targets: all that the assistant says in a conversation of `{"from": "human" | "gpt", "value": text}`.
 
-    `conversation` is a list of `{"from": "human" | "gpt", "value": text}`. Assistant messages are targets whole, header
-    and `<|eot_id|>` included; of the other messages only the special tokens are. Every other label is -100. A turn id
-    says in which turn a token stands: it rises by one when a user message follows an assistant message (paper: the
-    dialogue-causal ablation). Text is taken as it is, not stripped. Only `with_pictures` is `<image>` the place of a
-    picture; else it is plain text. What the released code changes in a record before this is in `prepare_conversation`.
-    Raises `InputError` for a message of another form.
+    Its messages are targets whole, header and `<|eot_id|>` included; of the other messages only the special tokens are,
+    a legacy of LLaVA-NeXT's code. Text is taken as it is, not stripped. Only `with_pictures` is `<image>` the place of
+    a picture; else it is plain text. Raises `InputError` for a message of another form.
     """
     roles = {"human": "user", "gpt": "assistant"}
     messages = [("system", SYSTEM if system is None else system)]
@@ -78,13 +82,13 @@ def training_example(
 
 def canvas_example(
     tokenizer: Tokenizer, conversation: Sequence[dict], pictures: int, canvas: int, system: str | None = None
-) -> tuple[list[int], list[int], list[int]]:
-    """As `training_example`, but just as the model will be used: the prompt of the last question, then a canvas of
-    `canvas` tokens that holds the answer, `<|eot_id|>` and as many `<|endoftext|>` as there is room. Only the canvas
-    is a target.
+) -> Labelled:
+    """Our small models' targets, just as the model will be used: the prompt of the last question, then a canvas of
+    `canvas` tokens that holds the answer, `<|eot_id|>` and as many `<|endoftext|>` as there is room. Only the canvas is
+    a target: a small model learns sooner if nothing else is asked of it.
 
-    A small model learns sooner from this, since nothing else is asked of it. Without `pictures` `<image>` is plain
-    text. Raises `InputError` if human and gpt do not take turns, or the answer is longer than the canvas.
+    Without `pictures` `<image>` is plain text. Raises `InputError` if human and gpt do not take turns, or the answer is
+    longer than the canvas.
     """
     texts = [message["value"] for message in conversation]
     if not texts or [message["from"] for message in conversation] != ["human", "gpt"] * (len(texts) // 2):
@@ -104,9 +108,9 @@ def canvas_example(
     return prompt + ids, [IGNORED] * len(prompt) + ids, turns(tokenizer, prompt + ids)
 
 
-def caption_example(tokenizer: Tokenizer, conversation: list[dict]) -> tuple[list[int], list[int], list[int]]:
-    """`(input_ids, labels, turn_ids)` of the first stage: the picture, then its caption and a line break, which are
-    the targets. There is no chat format around them, and what the human says does not count, but for its `<image>`.
+def caption_example(tokenizer: Tokenizer, conversation: list[dict]) -> Labelled:
+    """The first stage's targets: the caption behind its picture, and a line break. There is no chat format around them,
+    and what the human says does not count, but for its `<image>`.
 
     As in the released first stage the picture is one square tile, squeezed, whose features come without newline
     embedding (729 at the released size), and only the projector learns. Three things differ from the released run.
@@ -123,10 +127,7 @@ def caption_example(tokenizer: Tokenizer, conversation: list[dict]) -> tuple[lis
 
 
 def turns(tokenizer: Tokenizer, ids: Sequence[int]) -> list[int]:
-    """The turn in which each token of a chat stands, where user and assistant take turns: 0 from
-    the system message to the first answer, and one more with each question. As the turn ids of
-    `training_example`."""
+    """The turn ids of a chat's token `ids`, where user and assistant take turns."""
     header = tokenizer.token_id(START_HEADER)
-    # How many headers stand up to here: 1 in the system message, 2 in the first question.
-    headers = accumulate(index == header for index in ids)
+    headers = accumulate(index == header for index in ids)  # 1 in the system message, 2 in the first question
     return [max(0, count - 2) // 2 for count in headers]

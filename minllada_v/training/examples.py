@@ -16,7 +16,6 @@ from ..world.patch_words import patch_words
 from .conversations import canvas_example, caption_example, training_example
 from .data import LlavaData, Record, WorldData
 from .settings import Settings
-from .targets import canvas_example, caption_example, training_example
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ def encode(
     canvas: int | None = None,
 ) -> Example:
     """The example of a record: a chat in stage "tune", a picture and its caption in stage "align", what each patch
-    shows in stage "vision". With `canvas`, of a chat only the last answer (see `targets.py`).
+    shows in stage "vision". With `canvas`, of a chat only the last answer (see `conversations.py`).
 
     Raises `InputError` if nobody answers, `<image>` and pictures differ in number, or the example with its pictures
     is longer than `config.max_length`.
@@ -69,8 +68,8 @@ def encode(
 
 
 def stage_tiles(record: Record, config: Config, stage: str) -> list[Tiles]:
-    """The tiles of a record's pictures: in stage "align" one tile of the whole picture (see `targets.caption_example`),
-    else as in use. Raises `InputError` for what the stage cannot show."""
+    """The tiles of a record's pictures: in stage "align" one tile of the whole picture (see `caption_example`), else
+    as in use. Raises `InputError` for what the stage cannot show."""
     if stage == "align":
         if record.video:
             raise InputError("stage align shows one picture, not a video")

@@ -21,7 +21,6 @@ from minllada_v.training.data import LlavaData, Record, WorldData, derive_seed, 
 from minllada_v.training.examples import Examples, batches_of, encode
 from minllada_v.training.objectives import picture_features
 from minllada_v.training.settings import Settings
-from minllada_v.training.targets import canvas_example, training_example
 from minllada_v.world.__main__ import main as write_world
 from minllada_v.world.lessons import LESSONS
 
