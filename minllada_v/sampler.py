@@ -66,8 +66,7 @@ def best_tokens(logits: Tensor, temperature: float, generator: torch.Generator |
     """The likeliest token of each row of `logits` (n, vocabulary) float64 or, with a temperature T,
     argmax exp(logits) / (−log U)^T, in logarithms (Gumbel-max: a draw from softmax(logits / T))."""
     if temperature > 0:
-        shape, like = logits.shape, {"dtype": logits.dtype, "device": logits.device}
-        uniform = torch.rand(shape, generator=generator, **like)
+        uniform = torch.empty_like(logits).uniform_(generator=generator)
         logits = logits - temperature * torch.log(-torch.log(uniform))
     return logits.argmax(dim=-1)
 

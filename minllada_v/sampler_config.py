@@ -69,18 +69,15 @@ class SamplerConfig:
         self._check_shortcuts()
 
     def _check_shortcuts(self):
-        if self.threshold is not None and self.factor is not None:
+        rules = [name for name in ("threshold", "factor") if getattr(self, name) is not None]
+        if len(rules) == 2:
             fail("threshold and factor are two rules for the same thing; leave out one of them")
-        for name in ("threshold", "factor"):
-            if getattr(self, name) is None:
-                continue
-            if self.steps != self.gen_length:
-                fail(f"with a {name} the model's confidence says how many steps it takes, up to "
-                     f"one for each of the {self.gen_length} tokens; leave out steps, not "
-                     f"{self.steps}")
-            if self.remasking != "low_confidence":
-                fail(f"a {name} needs the model's own confidence, and another remasking replaces "
-                     "it; leave out one of them")
+        if rules and self.steps != self.gen_length:
+            fail(f"with a {rules[0]} the model's confidence says how many steps it takes, up to one "
+                 f"for each of the {self.gen_length} tokens; leave out steps, not {self.steps}")
+        if rules and self.remasking != "low_confidence":
+            fail(f"a {rules[0]} needs the model's own confidence, and another remasking replaces "
+                 "it; leave out one of them")
 
     @property
     def blocks(self) -> int:
