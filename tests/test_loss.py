@@ -13,13 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minllada_v import InputError
-from minllada_v.chat import EOS, IGNORED, MASK, training_example
-from minllada_v.language import dialogue_causal_mask
-from minllada_v.language import masked as masked_attention
-from minllada_v.loss import likelihood_bound, masked_loss, training_loss
+from minllada_v.chat import EOS, IGNORED, MASK
+from minllada_v.evaluation.likelihood import likelihood_bound
+from minllada_v.loss import masked_loss, training_loss
 from minllada_v.masking import EPSILON, Masks, draw_times, draw_uniform, mask_by_count, mask_by_time
 from minllada_v.tiles import picture_tiles
-from minllada_v.training.batch import Batch, denoiser, pad, splice_batch
+from minllada_v.training.batch import Batch, denoiser, dialogue_causal_mask, pad, splice_batch
+from minllada_v.training.batch import masked as masked_attention
+from minllada_v.training.conversations import training_example
 
 SEEDS = st.integers(0, 2**32 - 1)
 V = 3  # the vocabulary of the small worlds: tokens 0 to 2, and [MASK] is 3

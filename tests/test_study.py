@@ -27,8 +27,8 @@ from minllada_v.chat import MASK
 from minllada_v.errors import RunError
 from minllada_v.evaluation.benchmarks import BENCHMARKS
 from minllada_v.evaluation.questions import Question
-from minllada_v.language import dialogue_causal_mask, masked
 from minllada_v.tokenizer_json import read_tokenizer
+from minllada_v.training.batch import dialogue_causal_mask, masked
 from minllada_v.training.options import parse_arguments
 from minllada_v.world.scenes import SIZES as PICTURES
 

@@ -1,6 +1,7 @@
 """Training: the numbers of a run depend on its settings alone, not on interruptions, processes or memory savings; and
 what goes wrong is said, with the last good checkpoint intact."""
 
+import contextlib
 import errno
 import json
 import math
@@ -707,6 +708,21 @@ def test_a_disk_that_is_full_beside_the_checkpoint_leaves_it_too(tmp_path, capsy
     assert log(out) == log(finished) and same_weights(out / "last", finished / "last")
     with Image.open(out / "loss.png") as curve:
         curve.load()
+
+
+@pytest.mark.parametrize("gone", ["reader", "room"])
+def test_words_that_cannot_be_written_stop_no_training(tmp_path, monkeypatch, finished, gone):
+    """stderr leads to a reader that has gone, as behind `2>&1 | head`, or to a full disk."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    stream = os.fdopen(writing, "w", buffering=1) if gone == "reader" else open("/dev/full", "w", buffering=1)
+    monkeypatch.setattr(sys, "stderr", stream)
+    with pytest.raises(OSError):
+        print("this raises", file=sys.stderr)
+    assert main(["--out", str(tmp_path / "out"), *WORLD]) == 0
+    assert log(tmp_path / "out") == log(finished) and same_weights(tmp_path / "out" / "last", finished / "last")
+    with contextlib.suppress(OSError):
+        stream.close()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")

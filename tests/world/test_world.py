@@ -13,12 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from minllada_v.chat import IMAGE, IMAGE_ID, training_example
+from minllada_v.chat import IMAGE, IMAGE_ID
 from minllada_v.config import Config, VisionConfig
 from minllada_v.errors import InputError
 from minllada_v.image import read_frames, read_picture
 from minllada_v.tiles import picture_tiles, video_tiles
 from minllada_v.tokenizer_json import read_tokenizer
+from minllada_v.training.conversations import training_example
 from minllada_v.world.__main__ import main
 from minllada_v.world.questions import WORDS
 from minllada_v.world.samples import ABILITIES, draw_sample, draw_samples
