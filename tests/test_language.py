@@ -213,6 +213,7 @@ def test_every_norm_uses_the_configured_epsilon():
     model = random_model(0, replace(SMALL, rms_norm_eps=4.0))
     norms = [model.norm, *(norm for layer in model.layers
                            for norm in (layer.input_layernorm, layer.post_attention_layernorm))]
+    assert len(norms) == 1 + 2 * SMALL.num_hidden_layers
     tiny = torch.full((16,), 1e-6, dtype=torch.float64)
     for norm in norms:
         torch.testing.assert_close(norm(tiny), tiny / 2 * norm.weight)

@@ -135,7 +135,9 @@ def test_a_perfect_denoiser_has_no_loss_whatever_is_masked(seed, t):
     def perfect(canvas, masked):
         return torch.where(torch.eye(V)[answer] == 1, 0.0, -torch.inf).expand(len(canvas), -1, -1)[masked]
 
-    for mask in every_mask(3):
+    masks = list(every_mask(3))
+    assert len(masks) == 8
+    for mask in masks:
         assert loss_of_mask(perfect, answer, mask_by_time, t, mask) == 0
         if mask.any():
             assert loss_of_mask(perfect, answer, mask_by_count, (int(mask.sum()) - 0.5) / 3, mask) == 0

@@ -48,6 +48,12 @@ def test_every_picture_that_a_page_shows_is_drawn_by_it_or_comes_with_the_course
         assert name == "chelsea.png" or drawn
 
 
+def test_pages_show_pictures_and_name_tests():
+    """So the tests around this one, which are about each of these on a page, are about something."""
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    assert len(course.SHOWN.findall(text)) > 20 and re.search(r"`test_\w+`", text) and text.count("](../minllada_v/") > 20
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_test_that_a_page_names_exists(page):
     tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
