@@ -18,7 +18,7 @@
 
       answer          a question in, text out; packing, autoregressive and compiled hand in other attention
       image           files to pictures: one, or the frames of a video
-      checkpoint      safetensors files to a model and back; config_json, tokenizer_json, files, errors
+      checkpoint      safetensors files to a model and back; config_json, tokenizer_json, tensor_names, files, errors
       generate        the commands, with train, evaluate, convert; generate_options, command, processes
       training/       labels, data, objectives, steps, checkpoints; several processes
       evaluation/     benchmarks, metrics, likelihood; one resumable file of answers

@@ -77,8 +77,7 @@ class Canvas:
 
     def __init__(
         self, prompt: Tensor, config: SamplerConfig, mask_id: int, forbidden: Sequence[int] = (),
-        stops: Sequence[Sequence[int]] = (), suffix: Sequence[int] = (),
-        generator: torch.Generator | None = None,
+        stops: Sequence[Sequence[int]] = (), suffix: Sequence[int] = (), generator=None,
     ):
         """`prompt` (length,) token ids; `forbidden` ids are never chosen, nor is `mask_id`; `stops`
         and `suffix` are those of `config` as token ids."""
@@ -89,8 +88,8 @@ class Canvas:
         self.end = self.behind = self.last  # a stop moves both left: before it, and behind it
         self.visible = torch.arange(len(self.ids))  # the positions that a stop has not cut out
         self.forbidden = torch.tensor(sorted({mask_id, *forbidden}))
-        cached = config.refresh_every > 1
-        self.kv_caches = ([], []) if cached else (None, None)  # with the prompt, and without it
+        # Of the canvas with its prompt, and of that without it, for guidance.
+        self.kv_caches = ([], []) if config.refresh_every > 1 else (None, None)
         self.steps = 0
 
     def turns(self, number: int) -> Iterator[list[ModelInput]]:

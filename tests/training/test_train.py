@@ -30,9 +30,10 @@ import minllada_v.training.objectives
 import minllada_v.training.step
 from minllada_v import SamplerConfig, answer, load_pretrained
 from minllada_v.chat import EOS, IGNORED
-from minllada_v.checkpoint import FLOATS, open_tensors, released_name
+from minllada_v.checkpoint import FLOATS, open_tensors
 from minllada_v.drawing.curve import draw_curve, smoothed
 from minllada_v.masking import draw_times
+from minllada_v.tensor_names import released_name
 from minllada_v.train import main
 from minllada_v.training.checkpoints import Log, recover, save_checkpoint
 from minllada_v.training.data import LlavaData, WorldData, derive_seed

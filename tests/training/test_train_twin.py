@@ -17,11 +17,11 @@ from minllada_v import InputError, SamplerConfig, answer, evaluate, generate, lo
 from minllada_v.answer import encode_images
 from minllada_v.autoregressive import next_token_loss
 from minllada_v.chat import EOS, IGNORED, MASK
-from minllada_v.checkpoint import released_name
 from minllada_v.config_json import check_config
 from minllada_v.evaluation.likelihood import answer_bounds
 from minllada_v.loss import masked_loss
 from minllada_v.masking import draw_uniform, mask_by_time
+from minllada_v.tensor_names import released_name
 from minllada_v.train import main
 from minllada_v.training.batch import denoiser, pad, splice_batch
 from minllada_v.training.checkpoints import Log

@@ -24,11 +24,11 @@ from minllada_v.evaluate import Judge
 from minllada_v.evaluation.benchmarks import BENCHMARKS
 from minllada_v.evaluation.metrics import exact_match
 from minllada_v.evaluation.questions import Question, sample_question, world_questions
-from minllada_v.training.batch import dialogue_causal_mask, masked
 from minllada_v.model import LLaDAV
 from minllada_v.sampler import ModelInput, sample
 from minllada_v.sampler_config import SamplerConfig
 from minllada_v.tokenizer import Tokenizer
+from minllada_v.training.batch import dialogue_causal_mask, masked
 from minllada_v.training.conversations import turns
 
 BATCH = 8  # questions at once
