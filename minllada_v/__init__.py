@@ -12,7 +12,7 @@
       language        the bidirectional transformer
       model           the parts as one: p(token | pictures, prompt, canvas)
       masking         the forward process: which tokens are masked
-      loss            the training loss, and a bound on an answer's likelihood
+      loss            the training loss
       sampler_config  how an answer is sampled, and what "sure" means
       sampler         the reverse process: fill in the surest places first
 
