@@ -18,8 +18,11 @@ from tqdm import tqdm
 
 from ..chat import IMAGE
 from ..errors import InputError
-from .questions import ABILITIES
+from .plain import PLAIN, plain_answer, plain_question
+from .questions import ABILITIES, NEW_PICTURES
 from .scenes import SIZES, Scene, paint, pick
+from .sentences import true_answer
+from .wordings import word
 
 SPLITS = ("train", "test")
 
@@ -28,37 +31,49 @@ SPLITS = ("train", "test")
 class Sample:
     """Pictures and a conversation about them."""
 
-    ability: str  # one of ABILITIES
+    ability: str  # one of ABILITIES or PLAIN
     pictures: list[Image.Image]  # the frames, of a video
-    scenes: list[Scene]  # what each picture shows
+    scenes: list[Scene]  # what each picture shows; nothing, if it is of another world
     video: bool
     conversation: list[dict]  # in the LLaVA format: {"from": "human" or "gpt", "value": text}
 
 
 def draw_sample(
-    ability: str, seed: int, split: str = "train", max_shapes: int = 4, sizes: Sequence[tuple[int, int]] = SIZES
+    ability: str, seed: int, split: str = "train", max_shapes: int = 4, sizes: Sequence[tuple[int, int]] = SIZES,
+    held_out: bool = False,
 ) -> Sample:
     """The sample of that ability that belongs to `seed`: the same arguments give the same bytes.
 
     `max_shapes`, 1 to 4, and `sizes` (width, height; 48 or more) say how hard it may be. Abilities that need two
     shapes draw two at least; those with several pictures draw the smallest size, because each picture becomes a
-    single tile. Raises `InputError` for an ability, a split or a `max_shapes` that does not exist.
+    single tile. `held_out` asks in wordings, and shows unrelated pictures of kinds, that training never draws. Raises
+    `InputError` for an ability, a split or a `max_shapes` that does not exist.
     """
-    if ability not in ABILITIES:
-        raise InputError(f"the ability must be one of {', '.join(ABILITIES)}, not {ability!r}")
+    if ability not in ABILITIES and ability not in PLAIN:
+        raise InputError(f"the ability must be one of {', '.join([*ABILITIES, *PLAIN])}, not {ability!r}")
     if not 1 <= max_shapes <= 4:
         raise InputError(f"max_shapes must be 1 to 4, not {max_shapes}")
-    rng = _generator(split, ability, seed)
-    size = SIZES[0] if ability in ("difference", "motion") else pick(rng, sizes)
+    name = ability.removeprefix("plain ")
+    rng = _generator(split, name, seed)
+    size = SIZES[0] if name in ("difference", "motion") else pick(rng, sizes)
     background = tuple(rng.integers(232, 251, size=3).tolist())
-    scenes, turns = ABILITIES[ability](rng, max_shapes, size)
-    video = ability == "motion"
+    if ability in PLAIN:
+        scenes, turns = PLAIN[ability](rng, max_shapes, size)
+        said = [(plain_question(turn), plain_answer(turn, scenes, size)) for turn in turns]
+    else:
+        draw = NEW_PICTURES if held_out and ability == "no_shapes" else ABILITIES[ability]
+        scenes, turns = draw(rng, max_shapes, size)
+        said = [(word(rng, turn.wording or turn.kind, turn.slots, held_out),
+                 true_answer(turn.kind, scenes, size, turn.slots)) for turn in turns]
+    video = name == "motion"
     conversation = []
-    for question, answer in turns:
+    for question, answer in said:
         conversation += [{"from": "human", "value": question}, {"from": "gpt", "value": answer}]
     places = " ".join([IMAGE] * (1 if video else len(scenes)))
-    conversation[0]["value"] = f"{places}\n{turns[0][0]}"
-    return Sample(ability, [paint(scene, size, background) for scene in scenes], scenes, video, conversation)
+    conversation[0]["value"] = f"{places}\n{said[0][0]}"
+    pictures = [shown if isinstance(shown, Image.Image) else paint(shown, size, background) for shown in scenes]
+    scenes = [[] if isinstance(shown, Image.Image) else shown for shown in scenes]
+    return Sample(ability, pictures, scenes, video, conversation)
 
 
 def draw_samples(

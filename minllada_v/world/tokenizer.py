@@ -12,12 +12,22 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..chat import BOS, END_HEADER, END_OF_TURN, EOS, MASK, START_HEADER
-from .questions import WORDS
 from ..tokenizer import BYTE_TO_CHARACTER
+from .plain import WORDS
+from .scenes import COLOURS, SHAPES
+from .wordings import words_of_wordings
 
 PATTERN = (r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+")
 SPECIAL = (BOS, EOS, MASK, START_HEADER, END_HEADER, END_OF_TURN)
 CHAT_WORDS = ("answer", "system", "user", "assistant")
+PATCH_WORDS = ("place", "c", "d")
+ANSWER_WORDS = (  # what `sentences.py` says beside the words of the questions
+    "yes", "no", "top", "bottom", "colours", "makes", "none", "moves", "places", "numbers", "bars", "only", "know", "out", "make", "i", "can", "here",
+)
+FREQUENT = (  # in questions that have nothing to do with the small world
+    "you", "your", "me", "my", "we", "he", "she", "they", "who", "why", "when", "will", "was", "be", "like", "much",
+    "long", "old", "one", "two", "by", "with", "at", "it", "not", "get", "go", "an",
+)
 
 
 def learn_merges(texts: Iterable[str]) -> list[tuple[str, str]]:
@@ -76,9 +86,17 @@ def describe_tokenizer(texts: Iterable[str]) -> dict:
 
 
 def world_texts() -> list[str]:
-    """Every piece of text that a conversation about the small world is cut into and that is longer than a byte."""
-    words = [*WORDS, *CHAT_WORDS]
-    return [*words, *(f" {word}" for word in words), "\n\n"]
+    """Every piece of text that a conversation about the small world is cut into and that is longer than a byte.
+
+    A word is a token of its own in lower case, with a capital letter and in capitals, at the beginning and behind a
+    space. The words of unrelated questions are not among them, apart from the most frequent: they fall into pieces,
+    and so does whatever else the model is asked. That is how it can tell.
+    """
+    words = dict.fromkeys([*WORDS, *words_of_wordings(), *PATCH_WORDS, *CHAT_WORDS, *FREQUENT, *ANSWER_WORDS])
+    first = [*words_of_wordings(), *FREQUENT, *COLOURS, *SHAPES, *ANSWER_WORDS]
+    texts = [spelled for word in words for spelled in (word, f" {word}", f" {word.upper()}")]
+    texts += [spelled for word in first for spelled in (word.capitalize(), word.upper())]
+    return list(dict.fromkeys([*texts, " Bottom", " That", "\n\n"]))
 
 
 if __name__ == "__main__":
