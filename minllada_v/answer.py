@@ -1,6 +1,7 @@
 """A question in, text out: what the other files do, in the order in which the data flows."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -8,16 +9,39 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
+from .autoregressive import write
 from .chat import BOS, END_HEADER, END_OF_TURN, EOS, MASK, START_HEADER, chat_prompt
 from .errors import InputError
 from .image import Source, read_frames, read_picture
 from .model import LLaDAV, splice
 from .packing import packed_denoiser
-from .sampler import Row, SamplerConfig, Step, sample
+from .processes import rank_and_size
+from .sampler import Canvas, Step, sample
+from .sampler_config import SamplerConfig
 from .tiles import picture_tiles, video_tiles
 from .tokenizer import Tokenizer
 
 TILES_AT_ONCE = 4  # bounds what a video takes in the vision tower
+
+
+@dataclass(frozen=True)
+class Request:
+    """A question with all that goes with it."""
+
+    prompt: str  # `<image>` in it is the place of a picture or of the video; without any, they go in front
+    images: Sequence[Source] = ()  # paths or PIL images
+    video: str | Path | Sequence[Source] | None = None  # see `image.read_frames`
+    history: Sequence[tuple[str, str]] = ()  # earlier turns, (question, answer)
+    system: str | None = None  # in place of the system text that the model was trained with
+    sampler: SamplerConfig | None = None  # in place of the canvas that the model was made for, and its exact answer
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the model says."""
+
+    text: str  # without special tokens and outer white space
+    tokens: list[int]  # up to the end of the turn, a suffix included
 
 
 def answer(
@@ -30,36 +54,66 @@ def answer(
     system: str | None = None,
     sampler: SamplerConfig | None = None,
 ) -> str:
-    """Answer `prompt` about `images` (paths or PIL images) or a `video` (see `image.read_frames`).
+    """Answer one question; the arguments are those of `Request`.
 
-    `history` holds earlier turns as (question, answer). `system` and `sampler` replace the system text and the length
-    of the canvas that the model was made for. `<image>` in the prompt is the place of a picture or of the video;
-    without any, they go in front. Raises `InputError` for whatever is wrong with the question, the pictures or the
-    settings.
+    Raises `InputError` for whatever is wrong with the question, the pictures or the settings.
     """
-    system = model.config.system if system is None else system
-    sampler = sampler or SamplerConfig(model.config.gen_length)
-    features = look(model, images, video)
-    ids = read_question(tokenizer, prompt, features, history, system)
-    steps = denoise_answer(model, tokenizer, ids, features, sampler)
-    total = min(sampler.steps, sampler.gen_length)
-    *_, last = tqdm(steps, total=total, desc="denoising", unit="step", delay=2, leave=False)
-    return answer_text(tokenizer, last)
+    [reply] = answer_batch(model, tokenizer, [Request(prompt, images, video, history, system, sampler)])
+    if isinstance(reply, InputError):
+        raise reply
+    return reply.text
+
+
+def answer_batch(
+    model: LLaDAV, tokenizer: Tokenizer, requests: Sequence[Request], feature_cache: dict | None = None
+) -> list[Answer | InputError]:
+    """Answer all `requests` side by side, in order. Where one cannot be answered, the error stands in its place.
+
+    Requests may differ in everything: length, pictures, settings. Each answer is the one that it would get alone, in
+    float32 token for token. A picture that occurs more than once (the same path or the same PIL image) is encoded
+    once; with a `feature_cache`, a dict that is empty at first, also across calls.
+    """
+    feature_cache = {} if feature_cache is None else feature_cache
+    replies: list[Answer | InputError | None] = [None] * len(requests)
+    canvases, features, numbers = [], [], []
+    for number, request in enumerate(requests):
+        try:
+            if not isinstance(request, Request):
+                raise InputError(f"give a Request, not a {type(request).__name__}")
+            pictures = encode_images(model, request.images, request.video, feature_cache)
+            system = model.config.system if request.system is None else request.system
+            ids = prompt_ids(tokenizer, request.prompt, pictures, request.history, system)
+            canvases.append(prepare(model, tokenizer, ids, request.sampler))
+        except InputError as error:
+            replies[number] = error
+        else:
+            features.append(pictures)
+            numbers.append(number)
+    try:
+        for number, step in zip(numbers, last_steps(model, canvases, features), strict=True):
+            replies[number] = Answer(answer_text(tokenizer, step), step.answer.tolist())
+    except InputError as error:  # such as logits that are not numbers; the neighbours are asked again without it
+        if len(numbers) == 1:
+            replies[numbers[0]] = error
+        else:
+            for number in numbers:
+                [replies[number]] = answer_batch(model, tokenizer, [requests[number]], feature_cache)
+    return replies
 
 
 @torch.no_grad()
-def look(
+def encode_images(
     model: LLaDAV,
     images: Sequence[Source] = (),
     video: str | Path | Sequence[Source] | None = None,
-    seen: dict | None = None,
+    feature_cache: dict | None = None,
 ) -> list[Tensor]:
     """The features of each picture, or of the one video, as the language model reads them: (length, width) each.
 
-    Whatever is in `seen` already, because its path or PIL image was looked at before, is taken from there; whatever is
-    new is put there.
+    Pictures that are in `feature_cache`, by their path or as the same PIL image, are taken from there; new ones are
+    put there.
     """
-    seen = {} if seen is None else seen
+    feature_cache = {} if feature_cache is None else feature_cache
     if isinstance(images, (str, Path, Image.Image)):
         raise InputError("images must be a list of pictures; put a single one into [ ]")
     if len(images) and video is not None:
@@ -70,21 +124,21 @@ def look(
         raise InputError("this checkpoint is a text-only LLaDA: it cannot look at pictures")
     if video is not None:
         frames = name_of(video) if isinstance(video, (str, Path)) else tuple(map(name_of, video))
-        shown = {("video", frames): video_tiles(read_frames(video), model.config.vision.image_size)}
-        names = list(shown)
+        names = [("video", frames)]
+        tiles = [video_tiles(read_frames(video), model.config.vision.image_size)]
     else:
         names = [("alone" if len(images) == 1 else "one of several", name_of(image)) for image in images]
-        shown = dict(zip(names, picture_tiles([read_picture(image) for image in images], model.config)))
-    new = {name: tiles for name, tiles in shown.items() if name not in seen}
-    with tqdm(total=sum(len(tiles.pixel_values) for tiles in new.values()), desc="looking", unit="tile", delay=2,
+        tiles = picture_tiles([read_picture(image) for image in images], model.config)
+    new = {name: it for name, it in zip(names, tiles, strict=True) if name not in feature_cache}
+    with tqdm(total=sum(len(it.pixel_values) for it in new.values()), desc="looking", unit="tile", delay=2,
               leave=False) as bar:
-        for name, tiles in new.items():
+        for name, it in new.items():
             projected = []
-            for some in tiles.pixel_values.split(TILES_AT_ONCE):
+            for some in it.pixel_values.split(TILES_AT_ONCE):
                 projected.append(model.project(some))
                 bar.update(len(some))
-            seen[name] = model.merge(torch.cat(projected), tiles)
-    return [seen[name] for name in names]
+            feature_cache[name] = model.merge(torch.cat(projected), it)
+    return [feature_cache[name] for name in names]
 
 
 def name_of(source: Source) -> str | int:
@@ -92,7 +146,7 @@ def name_of(source: Source) -> str | int:
     return str(source) if isinstance(source, (str, Path)) else id(source)
 
 
-def read_question(
+def prompt_ids(
     tokenizer: Tokenizer,
     prompt: str,
     features: Sequence[Tensor] = (),
@@ -104,31 +158,56 @@ def read_question(
     return input_ids[splice(input_ids, [len(rows) for rows in features])]
 
 
-def denoise_answer(
-    model: LLaDAV, tokenizer: Tokenizer, ids: Tensor, features: Sequence[Tensor], sampler: SamplerConfig
-) -> Iterator[Step]:
-    """Sample an answer to the prompt `ids` (see `read_question`), step by step.
+def prepare(model: LLaDAV, tokenizer: Tokenizer, ids: Tensor, sampler: SamplerConfig | None = None) -> Canvas:
+    """A canvas of masks behind the prompt `ids` (see `prompt_ids`), with what the sampler has to know.
 
     Raises `InputError` if prompt and answer together are longer than the model was made for.
     """
-    steps = sample(packed_denoiser(model, [features]), [answer_row(model, tokenizer, ids, sampler)])
-    return (step for [(_, step)] in steps)
-
-
-def answer_row(model: LLaDAV, tokenizer: Tokenizer, ids: Tensor, sampler: SamplerConfig) -> Row:
-    """What the sampler has to know to answer the prompt `ids`. Raises `InputError` as `denoise_answer` does."""
+    sampler = sampler or SamplerConfig(model.config.gen_length)
     suffix = tokenizer.encode(sampler.suffix)
     stops = [[tokenizer.token_id(END_OF_TURN)],
              *(tokenizer.encode(stop, special_tokens=True) for stop in sampler.stop)]
     if any(tokenizer.token_id(MASK) in stop for stop in stops):
         raise InputError(f"a stop must not hold {MASK}: every answer starts from it")
+    # The filling behind an answer is forbidden too: far from the prompt it is always the surest token, and an answer
+    # would end before it has begun.
     forbidden = [tokenizer.token_id(token) for token in (EOS, BOS, START_HEADER, END_HEADER)]
     length = len(ids) + sampler.gen_length + len(suffix)
     if length > model.config.max_length:
         raise InputError(f"prompt and answer are {length} tokens long, and the model reads at most "
                          f"{model.config.max_length}; ask for fewer tokens, show fewer pictures or shorten the text")
     generator = torch.Generator("cpu" if model.device.type == "mps" else model.device).manual_seed(sampler.seed)
-    return Row(ids, sampler, tokenizer.token_id(MASK), forbidden, stops, suffix, generator)
+    return Canvas(ids, sampler, tokenizer.token_id(MASK), forbidden, stops, suffix, generator)
+
+
+def sample_all(
+    model: LLaDAV, canvases: Sequence[Canvas], features: Sequence[Sequence[Tensor]]
+) -> Iterator[list[tuple[int, Step]]]:
+    """Fill in all canvases in the way that the model was trained for; `features` are those of each one's pictures.
+
+    Yields the `Step` of each canvas that a pass of the model took part in, with its number. Raises `InputError`.
+    """
+    if model.config.autoregressive:
+        return write(model, canvases, features)
+    return sample(packed_denoiser(model, features), canvases)
+
+
+def answer_steps(
+    model: LLaDAV, tokenizer: Tokenizer, ids: Tensor, features: Sequence[Tensor], sampler: SamplerConfig | None = None
+) -> Iterator[Step]:
+    """The steps of one answer to the prompt `ids`, to watch it filling in. Raises `InputError` as `prepare` does."""
+    return (step for [(_, step)] in sample_all(model, [prepare(model, tokenizer, ids, sampler)], [features]))
+
+
+def last_steps(model: LLaDAV, canvases: Sequence[Canvas], features: Sequence[Sequence[Tensor]]) -> list[Step]:
+    """Fill in all canvases, behind a bar that counts tokens; the last step of each."""
+    last: dict[int, Step] = {}
+    with tqdm(total=sum(canvas.config.gen_length for canvas in canvases), desc="denoising", unit="token", delay=2,
+              leave=False, disable=rank_and_size()[0] > 0) as bar:
+        for steps in sample_all(model, canvases, features):
+            last.update(steps)
+            bar.update(sum(len(step.committed) for _, step in steps))
+    return [last[number] for number in range(len(canvases))]
 
 
 def answer_text(tokenizer: Tokenizer, step: Step) -> str:

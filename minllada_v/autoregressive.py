@@ -5,67 +5,49 @@ itself and what is before it, and its logits are about the next token. So every 
 needs a mask; and since nothing that follows changes what is known of a token, keys and values can be kept for good.
 """
 
-import math
-from collections.abc import Sequence
-from functools import partial
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .answer import answer_row, look, read_question
-from .training.batch import Batch
 from .chat import IGNORED
 from .errors import InputError
-from .image import Source
-from .language import LanguageModel, rotary_angles
+from .language import Attend, Queries, attention
 from .model import LLaDAV
-from .sampler import SamplerConfig, choose, find_stop
-from .tokenizer import Tokenizer
+from .packing import KVCache, update
+from .sampler import Canvas, Step
+from .training.batch import Batch
 
-Kept = list[tuple[Tensor, Tensor]]  # for each layer K and V, (batch, key-value heads, length, head width)
+ONLY_DIFFUSION = ("cfg_scale", "remasking", "suffix", "refresh_every", "threshold", "factor")
 
 
-def causal_hidden_states(model: LanguageModel, inputs_embeds: Tensor, kept: Kept | None = None) -> Tensor:
-    """`inputs_embeds` (batch, length, width) → `hidden_states` of the same shape, after the final norm.
+def causal(kv_cache: KVCache | None = None, before: int = 0, length: int = 0) -> Attend:
+    """Attend from each position to itself and to all before it.
 
-    With `kept`, a list that is empty at first, these are the positions that follow those of the calls before, whose
-    keys and values it holds. Those of the new ones are put behind them.
+    With a cache the sequence has `length` positions at the most, those that run now follow the first `before`, and the
+    keys and values of these are in the cache.
     """
-    before = kept[0][0].shape[2] if kept else 0
-    positions = torch.arange(before, before + inputs_embeds.shape[1], device=inputs_embeds.device)
-    cos, sin = rotary_angles(positions, model.head_width, model.rope_theta)
-    cos, sin = cos.to(inputs_embeds.dtype), sin.to(inputs_embeds.dtype)
-    hidden_states = inputs_embeds
-    for number, layer in enumerate(model.layers):
-        attention = partial(attend_causally, kept=kept, layer=number)
-        hidden_states = layer(hidden_states, cos, sin, attention, slice(None))
-    return model.norm(hidden_states)
+    def attend(q: Tensor, k: Tensor, v: Tensor, queries: Queries, layer: int) -> Tensor:
+        num_tokens = k.shape[2]
+        if kv_cache is not None:
+            k, v = update(kv_cache, layer, k, v, slice(before, before + num_tokens), length)
+            k, v = k[:, :, :before + num_tokens], v[:, :, :before + num_tokens]
+        if num_tokens == 1:  # a single new position: there is nothing to hide from it
+            return attention(q, k, v)
+        if before == 0 and isinstance(queries, slice):  # the usual square, for which torch needs no mask
+            return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=q.shape[1] != k.shape[1])
+        visible = torch.ones(num_tokens, k.shape[2], dtype=torch.bool, device=q.device).tril(before)
+        return attention(q, k, v, visible[queries])
 
-
-def attend_causally(q: Tensor, k: Tensor, v: Tensor, kept: Kept | None, layer: int) -> Tensor:
-    """Attend from each position to itself and all before it, those of which K and V are kept included.
-
-    `q` (batch, heads, new, head width), `k` and `v` (batch, key-value heads, new, head width) → as `q`.
-    """
-    if kept is not None:
-        if layer == len(kept):
-            kept.append((k, v))
-        else:
-            kept[layer] = k, v = torch.cat([kept[layer][0], k], dim=2), torch.cat([kept[layer][1], v], dim=2)
-    new, seen, grouped = q.shape[2], k.shape[2], q.shape[1] != k.shape[1]
-    if new in (1, seen):  # with a single new position there is nothing to hide
-        return F.scaled_dot_product_attention(q, k, v, is_causal=new == seen, enable_gqa=grouped)
-    mask = torch.ones(new, seen, dtype=torch.bool, device=q.device).tril(seen - new)
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=grouped)
+    return attend
 
 
 def next_token_loss(model: LLaDAV, batch: Batch, weights: Tensor | None = None) -> Tensor:
     """Σ −log p(label | all before it) / n over the n targets of each sequence, (batch,) in nats per target.
 
     Targets are those of diffusion, padding included, but for the very first token, which nothing comes before. Unlike
-    the masked loss this is no bound: the sum is −log p(targets) itself. What a batch is filled up with lies behind
+    the masked loss this is no bound: the sum is −log p(targets) itself. What a batch is padded with lies behind
     everything and is seen by nothing. `weights` (batch, length), as for `masked_loss`, say how much each target
     counts; None: all the same. Raises `InputError` if a sequence has no target.
     """
@@ -74,8 +56,8 @@ def next_token_loss(model: LLaDAV, batch: Batch, weights: Tensor | None = None) 
     count = targets.sum(dim=1)
     if (count == 0).any():
         raise InputError(f"sequence {int((count == 0).int().argmax())} of the batch has no target; leave it out")
-    hidden_states = causal_hidden_states(model.language_model, model.embed(batch.ids, _rows(model, batch.features)))
-    logits = model.language_model.lm_head(hidden_states[:, :-1][targets])  # (places, vocabulary)
+    hidden_states = model.language_model(model.embed(batch.ids, batch.features), causal())
+    logits = model.language_model.lm_head(hidden_states[:, :-1][targets])  # (targets, vocabulary)
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     nats = F.cross_entropy(logits, labels[targets], reduction="none")
     if weights is not None:
@@ -84,66 +66,35 @@ def next_token_loss(model: LLaDAV, batch: Batch, weights: Tensor | None = None) 
 
 
 @torch.no_grad()
-def decode(
-    model: LLaDAV,
-    tokenizer: Tokenizer,
-    ids: Tensor,
-    features: Sequence[Tensor],
-    gen_length: int,
-    temperature: float = 0.0,
-    stop: Sequence[str] = (),
-    seed: int = 0,
-) -> list[int]:
-    """At most `gen_length` tokens behind the prompt `ids` (see `answer.read_question`), one after another.
+def write(
+    model: LLaDAV, canvases: Sequence[Canvas], features: Sequence[Sequence[Tensor]]
+) -> Iterator[list[tuple[int, Step]]]:
+    """Fill in each canvas from left to right, one token per pass; yields the steps as `sampler.sample` does.
 
-    The likeliest token or, with a temperature T, one drawn from softmax(logits / T). Stops and tokens that are never
-    written are those of diffusion: the result ends before the first of `stop`, or at the end of the turn. Raises
-    `InputError` if prompt and answer are longer than the model was made for, or its logits are no numbers.
+    Each token is the likeliest or, with a temperature T, one drawn from softmax(logits / T). The steps and blocks of
+    the settings mean nothing here. Raises `InputError` for settings that only masked diffusion knows, and where the
+    logits are not numbers.
     """
-    config = SamplerConfig(gen_length, temperature=temperature, stop=tuple(stop), seed=seed)
-    row = answer_row(model, tokenizer, ids, config)
-    forbidden = torch.tensor([row.mask_id, *row.forbidden], device=row.generator.device)
-    kept: Kept = []
-    said: list[int] = []
-    new, shown = ids, _rows(model, features)
-    while len(said) < gen_length:
-        inputs_embeds = model.embed(new[None].to(model.device), shown)
-        hidden_states = causal_hidden_states(model.language_model, inputs_embeds, kept)[:, -1]
-        logits = model.language_model.lm_head(hidden_states).to(row.generator.device)
-        [(token, confidence)] = choose(logits, config, forbidden, row.generator).tolist()
-        if math.isnan(confidence):
-            raise InputError("the logits are not finite: the weights are damaged or need the type float32, or the "
-                             "temperature is far too high")
-        said.append(int(token))
-        end = find_stop(said, row.stops)
-        if end < len(said):
-            return said[:end]
-        new, shown = torch.tensor(said[-1:]), shown[:0]
-    return said
+    for number, canvas in enumerate(canvases):
+        refuse_what_needs_masks(canvas)
+        kv_cache: KVCache = []
+        ids, shown, before = canvas.ids[:canvas.first].to(model.device), features[number], 0
+        for position in range(canvas.first, canvas.last):
+            length = before + len(ids)
+            attend, last = causal(kv_cache, before, canvas.last), torch.tensor([len(ids) - 1], device=model.device)
+            logits = model(ids, shown, last, attend, torch.arange(before, length, device=model.device))
+            canvas.candidates, canvas.count, canvas.steps = torch.tensor([position]), 1, canvas.steps + 1
+            choice = canvas.choose(logits.cpu() if logits.device.type == "mps" else logits)
+            yield [(number, canvas.commit(choice.cpu()))]
+            if canvas.end < canvas.last:
+                break
+            ids, shown, before = canvas.ids[position:position + 1].to(model.device), (), length
 
 
-def answer_left_to_right(
-    model: LLaDAV,
-    tokenizer: Tokenizer,
-    prompt: str,
-    images: Sequence[Source] = (),
-    video: str | Path | Sequence[Source] | None = None,
-    history: Sequence[tuple[str, str]] = (),
-    system: str | None = None,
-    gen_length: int | None = None,
-    temperature: float = 0.0,
-    seed: int = 0,
-) -> str:
-    """As `answer.answer`, by a model that was trained with `next_token_loss`."""
-    system = model.config.system if system is None else system
-    gen_length = model.config.gen_length if gen_length is None else gen_length
-    features = look(model, images, video)
-    ids = read_question(tokenizer, prompt, features, history, system)
-    tokens = decode(model, tokenizer, ids, features, gen_length, temperature, seed=seed)
-    return tokenizer.decode(tokens, skip_special_tokens=True).strip()
-
-
-def _rows(model: LLaDAV, features: Sequence[Tensor]) -> Tensor:
-    """The features of all pictures, one behind another: (rows, width)."""
-    nothing = torch.empty(0, model.config.hidden_size, device=model.device, dtype=model.compute_dtype)
-    return torch.cat([nothing, *(rows.to(nothing) for rows in features)])
+def refuse_what_needs_masks(canvas: Canvas):
+    """Raises `InputError` if an answer is asked for in a way that only masked diffusion can give."""
+    for name in ONLY_DIFFUSION:
+        value = getattr(canvas.config, name)
+        if value != getattr(type(canvas.config), name):
+            raise InputError(f"this model was trained with --autoregressive: it writes from left to right, and has no "
+                             f"{name}; leave out {value!r}")

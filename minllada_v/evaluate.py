@@ -12,9 +12,8 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from .answer import answer_text, look
+from .answer import Request, answer_batch, encode_images
 from .evaluation.answers import AnswerFile, fingerprint
-from .batch_answer import Request, last_steps, read_request
 from .evaluation.questions import Question, read_questions, world_questions
 from .evaluation.benchmarks import BENCHMARKS, Benchmark, candidates, check_pairs, check_question, prompts, score
 from .checkpoint import load_pretrained, pick_device
@@ -23,7 +22,7 @@ from .generate_options import DTYPES
 from .world.lessons import LESSONS
 from .evaluation.likelihood import answer_bounds
 from .model import LLaDAV
-from .sampler import SamplerConfig
+from .sampler_config import SamplerConfig
 from .evaluation.table import format_table
 from .tokenizer import Tokenizer
 
@@ -115,8 +114,8 @@ class Judge:
         """An answer in the model's own words to each question, `{"answer": text}`, or why there is none."""
         requests = [Request(text, question.images, question.video, history, self.system, self.benchmark.sampler)
                     for question, text, history in zip(questions, asked, histories)]
-        replies = answer_each(self.model, self.tokenizer, requests)
-        return [reply if isinstance(reply, InputError) else {"answer": reply} for reply in replies]
+        replies = answer_batch(self.model, self.tokenizer, requests)
+        return [reply if isinstance(reply, InputError) else {"answer": reply.text} for reply in replies]
 
     def likeliest(self, questions: Sequence[Question], asked: Sequence[str], histories: Sequence[list]) -> list:
         """The likeliest of the known answers to each question, with the bound of each in nats."""
@@ -124,28 +123,13 @@ class Judge:
         for question, text in zip(questions, asked):
             known = candidates(self.benchmark, question)
             try:
-                features = look(self.model, question.images, question.video)
+                features = encode_images(self.model, question.images, question.video)
                 bounds = answer_bounds(self.model, self.tokenizer, text, known, features, self.system)
                 nats = dict(zip(known, bounds))
                 replies.append({"answer": min(nats, key=nats.get), "nats": nats})
             except InputError as error:
                 replies.append(error)
         return replies
-
-
-def answer_each(model: LLaDAV, tokenizer: Tokenizer, requests: Sequence[Request]) -> list[str | InputError]:
-    """As `answer_batch`, with the error in place of the answer to a request that cannot be answered."""
-    seen: dict = {}
-    replies: list = []
-    for request in requests:
-        try:
-            replies.append(read_request(model, tokenizer, request, seen))
-        except InputError as error:
-            replies.append(error)
-    good = [place for place, reply in enumerate(replies) if not isinstance(reply, InputError)]
-    for place, step in zip(good, last_steps(model, [replies[place] for place in good])):
-        replies[place] = answer_text(tokenizer, step)
-    return replies
 
 
 def judged(judge: Judge, questions: Sequence[Question], file: AnswerFile, batch_size: int) -> Iterator[int]:

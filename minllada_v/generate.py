@@ -11,6 +11,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from pathlib import Path
 
 import torch
@@ -18,7 +19,7 @@ import torch.distributed as dist
 from torch import Tensor
 from tqdm import tqdm
 
-from .answer import answer_row, answer_text, denoise_answer, look, read_question
+from .answer import answer_steps, answer_text, encode_images, prepare, prompt_ids
 from .evaluation.batch_run import read_questions, read_records, run_batch
 from .chat import IMAGE, MASK
 from .checkpoint import checkpoint_folder, load_pretrained, pick_device
@@ -27,9 +28,10 @@ from .config import read_config
 from .errors import InputError, complain, read_json
 from .generate_options import DTYPES, parse_arguments
 from .image import read_frames
-from .model import LLaDAV, check_diffusion
+from .model import LLaDAV
 from .processes import join_processes
-from .sampler import SamplerConfig, Step
+from .sampler import Step
+from .sampler_config import SamplerConfig
 from .tokenizer import Tokenizer
 from .drawing.trace import check_target, save_trace
 from .drawing.terminal import Watch
@@ -67,11 +69,8 @@ def run(arguments: argparse.Namespace):
     trace = None if arguments.trace is None else check_target(arguments.trace)
     folder = checkpoint_folder(arguments.weights)
     notes = fill_in_defaults(arguments, folder)
-    sampler = SamplerConfig(
-        arguments.gen_length, arguments.steps, arguments.block_length, arguments.temperature, arguments.cfg_scale,
-        arguments.remasking, tuple(arguments.stop), arguments.suffix, arguments.seed, arguments.refresh_every,
-        arguments.threshold,
-    )
+    names = [setting.name for setting in fields(SamplerConfig)]
+    sampler = SamplerConfig(**{name: getattr(arguments, name) for name in names} | {"stop": tuple(arguments.stop)})
     if arguments.batch is not None:
         batch(arguments, folder, sampler, notes)
         return
@@ -86,12 +85,12 @@ def run(arguments: argparse.Namespace):
     for note in notes:
         complain(note, 0)
     start = time.perf_counter()
-    features = look(model, arguments.image, video)
+    features = encode_images(model, arguments.image, video)
     if arguments.chat:
         chat(model, tokenizer, features, arguments, sampler)
         return
-    ids = read_question(tokenizer, prompt, features, system=arguments.system)
-    steps = denoise_answer(model, tokenizer, ids, features, sampler)
+    ids = prompt_ids(tokenizer, prompt, features, system=arguments.system)
+    steps = answer_steps(model, tokenizer, ids, features, sampler)
     taken = []
     for count, last in enumerate(shown(steps, tokenizer, sampler, arguments.watch), start=1):
         taken += [last] if trace else []
@@ -144,8 +143,7 @@ def batch(arguments: argparse.Namespace, folder: Path, sampler: SamplerConfig, n
     done = read_records(out)
     device = join_processes(arguments.device, shard=False)
     model, tokenizer = load_pretrained(folder, device, DTYPES[arguments.dtype])
-    check_diffusion(model)
-    answer_row(model, tokenizer, torch.arange(0), sampler)  # what fits no question must not become every one's record
+    prepare(model, tokenizer, torch.arange(0), sampler)  # what fits no question must not become every one's record
     if arguments.compile:
         compile_layers(model)
     for note in notes:
@@ -168,8 +166,8 @@ def chat(
         if not line.strip():
             continue
         try:
-            ids = read_question(tokenizer, line, features, history, arguments.system)
-            steps = denoise_answer(model, tokenizer, ids, features, sampler)
+            ids = prompt_ids(tokenizer, line, features, history, arguments.system)
+            steps = answer_steps(model, tokenizer, ids, features, sampler)
             *_, last = shown(steps, tokenizer, sampler, arguments.watch)
         except InputError as error:
             complain(error, 2)

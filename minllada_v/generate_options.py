@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 import torch
 
+from . import __version__
+
 DTYPES = {"auto": None, "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 EXAMPLES = """examples:
@@ -24,6 +26,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=80),
     )
     option = parser.add_argument
+    option("--version", action="version", version=__version__)
     option("--weights", metavar="DIR", help="folder of a checkpoint (a small built-in model)")
     option("--image", metavar="FILE", action="append", default=[], help="a picture; repeat it for several")
     option("--video", metavar="PATH", help="a folder of frames, or an animated GIF or WebP")
@@ -41,6 +44,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     option("--refresh-every", metavar="R", type=int, default=1,
            help="fast: run all only every R steps, else a block (1)")
     option("--threshold", metavar="P", type=float, help="fast: fill in all that is as sure as P at once")
+    option("--factor", metavar="F", type=float,
+           help="fast: the n surest while the n-th has 1 - F/(n+1) (LLaDA-V calls this threshold)")
     option("--stop", metavar="TEXT", action="append", default=[], help="end before TEXT, as whole tokens; repeatable")
     option("--suffix", metavar="TEXT", default="", help="text that the answer must lead up to")
     option("--seed", metavar="N", type=int, default=0, help="for temperature and random remasking (0)")

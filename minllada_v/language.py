@@ -1,12 +1,10 @@
 """The language model: a LLaMA transformer (arXiv 2302.13971) without a causal mask.
 
-Every position sees every other, before and behind it, so one pass predicts all masked positions at once. There is no
-shift: the logits at position i are about the token at position i.
+Every position sees every other, before and behind it, so one pass predicts all masked positions at
+once. There is no shift: the logits at position i predict the token at position i.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -15,71 +13,67 @@ from torch import Tensor, nn
 from .config import Config
 from .layers import Linear, RMSNorm
 
-Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
+Queries = Tensor | slice  # the positions whose hidden states are wanted
+
+# How positions look at each other: q, k, v, the queries, and the number of the layer → like q.
+# `bidirectional` is the paper's way; other files hand in theirs.
+Attend = Callable[[Tensor, Tensor, Tensor, Queries, int], Tensor]
 
 
-@dataclass(frozen=True)
-class Part:
-    """One of several sequences that lie one behind another in a pass. Attention never crosses from one to another.
-
-    With `kept`, the part runs only some positions of its sequence, and looks at the keys and values of the others as
-    they were when these last ran. `kept` holds K and V, (1, key-value heads, length, head width) each, of every layer.
-    It starts empty and is filled by a part that runs its whole sequence; each part after it puts what is fresh in its
-    place.
-    """
-
-    places: int  # of the pass
-    asked: int  # how many of these the caller asked for
-    run: slice | Tensor  # the positions of its sequence that it runs
-    seen: slice | Tensor  # those it may look at
-    kept: list[tuple[Tensor, Tensor]] | None = None
-
-
-def rotary_angles(positions: Tensor, head_width: int, theta: float) -> tuple[Tensor, Tensor]:
-    """cos and sin, each (length, head width) float32, of the angle position · θ^(−2i / head width)."""
-    exponents = torch.arange(0, head_width, 2, dtype=torch.float32, device=positions.device) / head_width
-    angles = torch.outer(positions.float(), 1 / theta ** exponents)
-    angles = torch.cat([angles, angles], dim=-1)  # entry i is rotated together with entry i + head width / 2
+def rotary_angles(position_ids: Tensor, head_width: int, theta: float) -> tuple[Tensor, Tensor]:
+    """cos and sin, (length, head width) float32 each, of position · θ^(−2i / head width)."""
+    exponents = torch.arange(0, head_width, 2, dtype=torch.float32, device=position_ids.device)
+    angles = torch.outer(position_ids.float(), 1 / theta ** (exponents / head_width))
+    angles = torch.cat([angles, angles], dim=-1)  # entries i and i + head width / 2 are one pair
     return angles.cos(), angles.sin()
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turn each pair of entries of `x` (…, length, head width) by its position's angle (RoPE, arXiv 2104.09864)."""
+    """Turn each pair of entries of `x` (…, length, head width) by its position's angle.
+
+    Then q · k depends on how far apart two positions are, not on where (RoPE, arXiv 2104.09864).
+    """
     first, second = x.chunk(2, dim=-1)
     return x * cos + torch.cat([-second, first], dim=-1) * sin
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-    """Grouped-query attention (arXiv 2305.13245), every query to every key unless a mask says otherwise.
+def attention(q: Tensor, k: Tensor, v: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+    """softmax(q kᵀ / √head width) v, with fewer key-value heads than heads if the model is so
+    (grouped-query attention, arXiv 2305.13245).
 
-    `q` (batch, heads, queries, head width), `k` and `v` (batch, key-value heads, keys, head width) → as `q`.
+    `q` (batch, heads, queries, head width), `k` and `v` (batch, key-value heads, keys, head width)
+    → like q. Where `attention_mask` is False, a query does not see a key.
     """
     grouped = q.shape[1] != k.shape[1]
     return F.scaled_dot_product_attention(q, k, v, attn_mask=attention_mask, enable_gqa=grouped)
 
 
-def attend_parts(
-    q: Tensor, k: Tensor, v: Tensor, parts: Sequence[Part], queries: Sequence[int], layer: int
-) -> Tensor:
-    """As `attend`, with a batch of 1, where each part attends to itself and to what is kept of its own sequence.
+def bidirectional(q: Tensor, k: Tensor, v: Tensor, queries: Queries, layer: int) -> Tensor:
+    """Every position sees every other: how LLaDA-V attends."""
+    return attention(q, k, v)
 
-    `queries` says how many queries each part has. No filling up and no mask, so that the fastest attention there is
-    can be used.
+
+def masked(attention_mask: Tensor) -> Attend:
+    """Attend where `attention_mask` is True: bool, query by key, (batch, 1, length, length) or,
+    where it is the same for every query, (batch, 1, 1, length)."""
+    def attend(q: Tensor, k: Tensor, v: Tensor, queries: Queries, layer: int) -> Tensor:
+        mask = attention_mask.expand(-1, -1, k.shape[2], -1)
+        return attention(q, k, v, mask[:, :, queries])
+
+    return attend
+
+
+def dialogue_causal_mask(turn_ids: Tensor) -> Tensor:
+    """The paper's ablation (section 5): a turn sees itself and earlier turns only.
+
+    `turn_ids` (batch, length) → (batch, 1, length, length) bool, True where the key's turn is not
+    later than the query's.
     """
-    attended, places = [], [part.places for part in parts]
-    for part, q, k, v in zip(parts, q.split(queries, dim=2), k.split(places, dim=2), v.split(places, dim=2)):
-        if part.kept is not None:
-            if layer == len(part.kept):
-                part.kept.append((k.new_empty(k.shape), v.new_empty(v.shape)))
-            kept_k, kept_v = part.kept[layer]
-            kept_k[:, :, part.run], kept_v[:, :, part.run] = k, v
-            k, v = kept_k[:, :, part.seen], kept_v[:, :, part.seen]
-        attended.append(attend(q, k, v))
-    return torch.cat(attended, dim=2)
+    return (turn_ids[:, None, :] <= turn_ids[:, :, None])[:, None]
 
 
 class Attention(nn.Module):
-    """The projections of attention, with rotary positions."""
+    """Attention with rotary positions."""
 
     def __init__(self, config: Config):
         super().__init__()
@@ -90,15 +84,18 @@ class Attention(nn.Module):
         self.v_proj = Linear(config.hidden_size, key_value_width, bias=False)
         self.o_proj = Linear(config.hidden_size, config.hidden_size, bias=False)
 
-    def queries(self, hidden_states: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        """(batch, places, width) → (batch, heads, places, head width)."""
-        return rotate(self.split(self.q_proj(hidden_states)), cos, sin)
+    def forward(
+        self, x: Tensor, cos: Tensor, sin: Tensor, attend: Attend, queries: Queries, layer: int
+    ) -> Tensor:
+        """`x` (batch, length, width) → what the queries gather, (batch, queries, width)."""
+        q = rotate(self.split_heads(self.q_proj(x[:, queries])), cos[queries], sin[queries])
+        k = rotate(self.split_heads(self.k_proj(x)), cos, sin)
+        v = self.split_heads(self.v_proj(x))
+        gathered = attend(q, k, v, queries, layer)  # (batch, heads, queries, head width)
+        return self.o_proj(gathered.transpose(1, 2).flatten(2))
 
-    def keys_and_values(self, hidden_states: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
-        """(batch, places, width) → (batch, key-value heads, places, head width) each."""
-        return rotate(self.split(self.k_proj(hidden_states)), cos, sin), self.split(self.v_proj(hidden_states))
-
-    def split(self, x: Tensor) -> Tensor:
+    def split_heads(self, x: Tensor) -> Tensor:
+        """(batch, length, width) → (batch, heads, length, head width)."""
         return x.unflatten(-1, (-1, self.head_width)).transpose(1, 2)
 
 
@@ -111,8 +108,9 @@ class MLP(nn.Module):
         self.up_proj = Linear(config.hidden_size, config.intermediate_size, bias=False)
         self.down_proj = Linear(config.intermediate_size, config.hidden_size, bias=False)
 
-    def forward(self, hidden_states: Tensor) -> Tensor:
-        return self.down_proj(F.silu(self.gate_proj(hidden_states)) * self.up_proj(hidden_states))
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, length, width) → the same shape, each position by itself."""
+        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
 
 
 class Layer(nn.Module):
@@ -126,23 +124,19 @@ class Layer(nn.Module):
         self.mlp = MLP(config)
 
     def forward(
-        self, hidden_states: Tensor, cos: Tensor, sin: Tensor, attend: Attend, positions: Tensor | slice
+        self, x: Tensor, cos: Tensor, sin: Tensor, attend: Attend, queries: Queries, layer: int
     ) -> Tensor:
-        """The new hidden states at `positions`: (batch, length, width) → (batch, places, width)."""
-        normed = self.input_layernorm(hidden_states)
-        q = self.self_attn.queries(normed[:, positions], cos[positions], sin[positions])
-        k, v = self.self_attn.keys_and_values(normed, cos, sin)
-        attended = attend(q, k, v).transpose(1, 2).flatten(2)  # (batch, places, width)
-        return self.after_attention(hidden_states[:, positions], attended)
-
-    def after_attention(self, hidden_states: Tensor, attended: Tensor) -> Tensor:
-        """Output projection and MLP, each added to what came in: (batch, places, width)."""
-        hidden_states = hidden_states + self.self_attn.o_proj(attended)
-        return hidden_states + self.mlp(self.post_attention_layernorm(hidden_states))
+        """(batch, length, width) → the queries' new hidden states, (batch, queries, width)."""
+        normed = self.input_layernorm(x)
+        x = x[:, queries] + self.self_attn(normed, cos, sin, attend, queries, layer)
+        return x + self.mlp(self.post_attention_layernorm(x))
 
 
 class LanguageModel(nn.Module):
-    """Embeddings in, final hidden states out. `lm_head` is a step of its own: most positions need no logits."""
+    """Embeddings in, final hidden states out.
+
+    `lm_head` is a step of its own: most positions need no logits, and 126,464 for each are many.
+    """
 
     def __init__(self, config: Config):
         super().__init__()
@@ -156,37 +150,23 @@ class LanguageModel(nn.Module):
     def forward(
         self,
         inputs_embeds: Tensor,
-        attention_mask: Tensor | None = None,
-        positions: Tensor | None = None,
+        attend: Attend = bidirectional,
+        queries: Tensor | None = None,
         position_ids: Tensor | None = None,
-        parts: Sequence[Part] | None = None,
     ) -> Tensor:
-        """`inputs_embeds` (batch, length, width) → `hidden_states` of the same shape, after the final norm.
+        """`inputs_embeds` (batch, length, width) → hidden states after the final norm.
 
-        `attention_mask` (batch, 1, length or 1, length) bool is True where a query may look at a key; None lets every
-        position see every other. With `positions` (places,) the result is (batch, places, width), the hidden states
-        there: the last layer, whose other outputs nobody reads, then computes only those. `position_ids` (length,)
-        say where each place stands; None: at 0, 1, 2, … `parts` tell several sequences in a batch of 1 apart.
+        They are (batch, length, width), or (batch, n, width) at the positions `queries` (n,): the
+        last layer then computes only these, for nobody reads the others. Earlier layers compute
+        all, since the next layer's keys need them. `position_ids` (length,) say where each token
+        stands; None: at 0, 1, 2, …
         """
         if position_ids is None:
             position_ids = torch.arange(inputs_embeds.shape[1], device=inputs_embeds.device)
         cos, sin = rotary_angles(position_ids, self.head_width, self.rope_theta)
         cos, sin = cos.to(inputs_embeds.dtype), sin.to(inputs_embeds.dtype)
-        hidden_states = inputs_embeds
+        x, last = inputs_embeds, len(self.layers) - 1
         for number, layer in enumerate(self.layers):
-            asked = slice(None) if positions is None or number + 1 < len(self.layers) else positions
-            if parts is not None:
-                queries = [part.asked if asked is positions else part.places for part in parts]
-                attention = partial(attend_parts, parts=parts, queries=queries, layer=number)
-            elif attention_mask is None or attention_mask.shape[2] == 1:  # the same for every query
-                attention = partial(attend, attention_mask=attention_mask)
-            else:
-                attention = partial(attend, attention_mask=attention_mask[:, :, asked])
-            hidden_states = layer(hidden_states, cos, sin, attention, asked)
-        return self.norm(hidden_states)
-
-
-def dialogue_causal_mask(turn_ids: Tensor) -> Tensor:
-    """The paper's ablation: a turn sees itself and earlier turns only. `turn_ids` (batch, length) → attention mask
-    (batch, 1, length, length), True where the key's turn is not later than the query's."""
-    return (turn_ids[:, None, :] <= turn_ids[:, :, None])[:, None]
+            wanted = slice(None) if queries is None or number < last else queries
+            x = layer(x, cos, sin, attend, wanted, number)
+        return self.norm(x)

@@ -1,4 +1,4 @@
-"""LLaDA-V: vision tower, projector and language model as one, and the splice of features into text."""
+"""LLaDA-V: vision tower, projector and language model as one; the splice of features into text."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from .chat import IMAGE_ID
 from .config import Config
 from .errors import InputError
-from .language import LanguageModel, Part
+from .language import Attend, LanguageModel, bidirectional
 from .merge import merge
 from .projector import Projector
 from .tiles import Tiles
@@ -16,10 +16,10 @@ from .vision import VisionTower
 
 
 class LLaDAV(nn.Module):
-    """The whole model.
+    """The whole model: logits for every masked token, given the picture, the prompt and the canvas.
 
-    `compute_dtype` is the type of all activations; weights may be stored in another (see `layers.py`).
-    A text-only checkpoint has no `vision_tower`, `mm_projector` and `image_newline`.
+    `compute_dtype` is the type of all activations; weights may be stored in another (see
+    `layers.py`). A text-only checkpoint has no `vision_tower`, `mm_projector` and `image_newline`.
     """
 
     def __init__(self, config: Config, compute_dtype: torch.dtype = torch.float32):
@@ -34,54 +34,60 @@ class LLaDAV(nn.Module):
 
     @property
     def device(self) -> torch.device:
+        """Where the weights are."""
         return self.language_model.norm.weight.device
 
     def project(self, pixel_values: Tensor) -> Tensor:
         """`pixel_values` (tiles, 3, S, S) → projected features (tiles, patches, width)."""
-        return self.mm_projector(self.vision_tower(pixel_values.to(self.device, self.compute_dtype)))
+        pixel_values = pixel_values.to(self.device, self.compute_dtype)
+        return self.mm_projector(self.vision_tower(pixel_values))
 
     def merge(self, projected: Tensor, tiles: Tiles) -> Tensor:
-        """Projected features (tiles, patches, width) of one picture or video → (length, width), as the language
-        model reads them."""
-        newline = self.image_newline.to(projected.dtype)
-        return merge(projected, tiles, newline, self.config.anyres_max, self.config.newline_position)
+        """Projected features (tiles, patches, width) of one picture or video → (length, width), as
+        the language model reads them."""
+        newline, config = self.image_newline.to(projected.dtype), self.config
+        return merge(projected, tiles, newline, config.anyres_max, config.newline_position)
 
-    def embed(self, ids: Tensor, features: Tensor) -> Tensor:
-        """`inputs_embeds` (batch, length, width) of spliced `ids` (batch, length): a token's embedding or, where the
-        id is -200, the next row of `features` (rows, width)."""
+    def embed(self, ids: Tensor, features: Sequence[Tensor]) -> Tensor:
+        """`inputs_embeds` (batch, length, width) of spliced `ids` (batch, length): a token's
+        embedding or, where the id is -200, the next row of the pictures' `features`, (rows, width)
+        each."""
         inputs_embeds = self.language_model.embed_tokens(ids.clamp(min=0)).to(self.compute_dtype)
-        return inputs_embeds.masked_scatter((ids == IMAGE_ID)[..., None], features.to(self.compute_dtype))
+        nothing = inputs_embeds.new_empty(0, inputs_embeds.shape[-1])
+        rows = torch.cat([nothing, *(picture.to(nothing) for picture in features)])
+        return inputs_embeds.masked_scatter((ids == IMAGE_ID)[..., None], rows)
 
-    def logits(
+    def forward(
         self,
         ids: Tensor,
-        features: Tensor,
-        positions: Tensor,
+        features: Sequence[Tensor] = (),
+        queries: Tensor | None = None,
+        attend: Attend = bidirectional,
         position_ids: Tensor | None = None,
-        parts: Sequence[Part] | None = None,
     ) -> Tensor:
-        """Logits (places, vocabulary) at `positions` (places,) of one spliced sequence `ids` (length,), or of several
-        one behind another, which `position_ids` and `parts` tell apart (see `LanguageModel.forward`)."""
-        hidden_states = self.language_model(self.embed(ids[None], features), None, positions, position_ids, parts)
+        """Logits (length, vocabulary) of one spliced sequence `ids` (length,) int64, or
+        (n, vocabulary) at the positions `queries` (n,). `features` (rows, width) are those of each
+        picture, as `answer.encode_images` gives them.
+
+        `attend` and `position_ids` are those of `LanguageModel.forward`. With `packing.packed` the
+        sequence may be several, one behind another.
+        """
+        embeds = self.embed(ids[None], features)
+        hidden_states = self.language_model(embeds, attend, queries, position_ids)
         return self.language_model.lm_head(hidden_states[0])
 
 
-def check_diffusion(model: LLaDAV):
-    """Raises `InputError` if the model was trained to write from left to right: it cannot fill in masks."""
-    if model.config.autoregressive:
-        raise InputError("this model was trained with --autoregressive: it writes from left to right and cannot fill "
-                         "in masks; ask it with answer_left_to_right of autoregressive.py")
-
-
 def splice(input_ids: Tensor, lengths: Sequence[int]) -> Tensor:
-    """For each position of the spliced sequence, the position of `input_ids` (length,) that it comes from.
+    """For each position of the spliced sequence, where in `input_ids` (length,) it comes from.
 
-    Every -200 is repeated as often as its picture has features (`lengths`, in order). Indexing with the result
-    splices anything that is given per token: ids, labels, turn ids. Raises `InputError` if the counts differ.
+    Every -200 is repeated as often as its picture has features (`lengths`, in order). Indexing with
+    the result splices anything that is given per token: ids, labels, turn ids. Raises `InputError`
+    if the counts differ.
     """
-    places = input_ids == IMAGE_ID
-    if int(places.sum()) != len(lengths):
-        raise InputError(f"{int(places.sum())} places for pictures, but {len(lengths)} pictures")
+    is_picture = input_ids == IMAGE_ID
+    count = int(is_picture.sum())
+    if count != len(lengths):
+        raise InputError(f"{count} places for pictures, but {len(lengths)} pictures")
     repeats = torch.ones_like(input_ids)
-    repeats[places] = torch.tensor(lengths, dtype=repeats.dtype, device=repeats.device)
+    repeats[is_picture] = torch.tensor(lengths, dtype=repeats.dtype, device=repeats.device)
     return torch.arange(len(input_ids), device=input_ids.device).repeat_interleave(repeats)

@@ -1,49 +1,106 @@
 """Several canvases in one pass of the model: one behind another, each as long as it is.
 
-All layers but attention treat every place by itself, and attention is told which places belong together. So nothing is
-filled up, and a whole canvas may run beside another one's block.
+All layers but attention treat every position by itself, and attention is told which positions belong together. So
+nothing is padded, and one canvas may run whole beside another one's block.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from .chat import IMAGE_ID
-from .language import Part
-from .model import LLaDAV, check_diffusion
-from .sampler import Denoiser, View
+from .errors import InputError
+from .language import Attend, Queries, attention
+from .model import LLaDAV
+from .sampler import Denoiser, ModelInput
+
+KVCache = list[tuple[Tensor, Tensor]]  # for each layer K and V, (1, key-value heads, length, head width)
+Positions = slice | Tensor  # positions of one sequence
+
+
+def update(kv_cache: KVCache, layer: int, k: Tensor, v: Tensor, window: Positions, length: int) -> tuple[Tensor, Tensor]:
+    """Put the fresh `k` and `v` (1, key-value heads, window, head width) of a layer at the positions `window` of a
+    sequence of `length`; returns all of that layer's K and V.
+
+    The layer's first pass makes the room; later passes overwrite the entries of the positions they run.
+    """
+    if layer == len(kv_cache):
+        shape = (*k.shape[:2], length, k.shape[3])
+        kv_cache.append((k.new_empty(shape), v.new_empty(shape)))
+    all_k, all_v = kv_cache[layer]
+    all_k[:, :, window], all_v[:, :, window] = k, v
+    return all_k, all_v
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One of several sequences that lie one behind another in a pass. Attention never crosses from one to another.
+
+    With a cache, the segment runs only the positions `window` of its sequence, and sees the keys and values of the
+    others as they were when these last ran. The first pass with an empty cache must run all of them.
+    """
+
+    num_tokens: int  # that run in this pass
+    num_queries: int  # of these, those whose logits are wanted
+    window: Positions  # where they stand in their sequence
+    visible: Positions  # the positions of the sequence that they see
+    kv_cache: KVCache | None = None
+
+
+def packed(segments: Sequence[Segment]) -> Attend:
+    """Each segment attends to itself and to its own cache. No padding and no mask, so that the fastest attention there
+    is can be used."""
+    num_tokens = [segment.num_tokens for segment in segments]
+    num_queries = [segment.num_queries for segment in segments]
+
+    def attend(q: Tensor, k: Tensor, v: Tensor, queries: Queries, layer: int) -> Tensor:
+        counts = num_tokens if isinstance(queries, slice) else num_queries  # the last layer has fewer queries
+        gathered = []
+        for segment, q, k, v in zip(
+            segments, q.split(counts, dim=2), k.split(num_tokens, dim=2), v.split(num_tokens, dim=2), strict=True
+        ):
+            if segment.kv_cache is not None:
+                k, v = update(segment.kv_cache, layer, k, v, segment.window, segment.num_tokens)
+                k, v = k[:, :, segment.visible], v[:, :, segment.visible]
+            gathered.append(attention(q, k, v))
+        return torch.cat(gathered, dim=2)
+
+    return attend
 
 
 def packed_denoiser(model: LLaDAV, features: Sequence[Sequence[Tensor]]) -> Denoiser:
-    """The model as the function that the sampler asks. `features` are each row's pictures, (length, width) each.
+    """The model as the function that the sampler asks. `features` are each canvas's pictures, (length, width) each.
 
-    Prompts hold -200 where a row of `features` belongs. The keys and values that a view wants kept go into its `kept`.
-    Raises `InputError` for an autoregressive model.
+    Prompts hold -200 where a row of `features` belongs. Raises `InputError` for an autoregressive model.
     """
-    check_diffusion(model)
-    nothing = torch.empty(0, model.config.hidden_size, device=model.device)
-    pictures = [torch.cat(list(shown) or [nothing]).to(model.device) for shown in features]
+    if model.config.autoregressive:
+        raise InputError("this model was trained with --autoregressive: it writes from left to right and cannot fill "
+                         "in masks")
+    features = [[rows.to(model.device) for rows in pictures] for pictures in features]
 
     def on_device(pieces: list[Tensor]) -> Tensor:
         return torch.cat(pieces).to(model.device, non_blocking=True)
 
-    def indices(positions: Tensor) -> slice | Tensor:  # a slice where there is no gap: it takes no copy
+    def without_gaps(positions: Tensor) -> Positions:  # a slice where there is no gap: it copies nothing
         first, last = int(positions[0]), int(positions[-1])
         return slice(first, last + 1) if last - first < len(positions) else on_device([positions])
 
     @torch.no_grad()
-    def denoise(views: Sequence[View]) -> Tensor:
-        ids = [view.ids[view.run] for view in views]
-        positions = [view.positions[view.run] for view in views]
-        shown = [pictures[view.row] for view, run in zip(views, ids) if (run == IMAGE_ID).any()]
-        parts, asked, places = [], [], 0
-        for view, run in zip(views, positions):
-            parts.append(Part(len(run), len(view.asked), indices(run), indices(view.positions), view.kept))
-            asked.append(view.asked + (places - view.run.start))
-            places += len(run)
-        logits = model.logits(on_device(ids), torch.cat(shown or [nothing]), on_device(asked), on_device(positions),
-                              parts)
+    def denoise(inputs: Sequence[ModelInput]) -> Tensor:
+        ids, position_ids, queries, segments, shown = [], [], [], [], []
+        start = 0  # of the segment, in the pass
+        for it in inputs:
+            ids.append(it.ids[it.window])
+            position_ids.append(it.position_ids[it.window])
+            queries.append(it.logits_at - it.window.start + start)
+            segments.append(Segment(len(ids[-1]), len(it.logits_at), without_gaps(position_ids[-1]),
+                                    without_gaps(it.position_ids), it.kv_cache))
+            if (ids[-1] == IMAGE_ID).any():  # pictures stand in the prompt, which may rest in a cache
+                shown += features[it.canvas]
+            start += len(ids[-1])
+        logits = model(on_device(ids), shown, on_device(queries), packed(segments), on_device(position_ids))
         return logits.cpu() if logits.device.type == "mps" else logits  # MPS has no float64
 
     return denoise

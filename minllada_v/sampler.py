@@ -1,124 +1,170 @@
-"""The reverse process: fill a row of [MASK] tokens, the most confident first (LLaDA-V, arXiv 2505.16933; the method,
-low-confidence remasking in blocks, is LLaDA's, arXiv 2502.09992).
+"""The reverse process: fill a row of [MASK] tokens, the most confident first (LLaDA-V, arXiv
+2505.16933; the method, low-confidence remasking in blocks, is LLaDA's, arXiv 2502.09992).
 
-The sampler knows nothing of pictures or transformers. It asks a function `denoise` for logits at some places of some
-canvases (see `View`), and yields its state after every step. Two shortcuts, both Fast-dLLM's (arXiv 2505.22618) and
-both off unless asked for, change what it asks: `refresh_every` lets the model run a block alone most of the time, and
-`threshold` fills in all places at once that the model is sure of.
+A `Canvas` is one answer being written. Its three methods are the three questions of every step:
+`turns`: when is which block's turn, and what must the model run? `choose`: what is the best token
+at each open position, and how sure is the model of it? `commit`: which of these tokens stay?
+`sample` leads many canvases through one pass of the model per step.
+
+The sampler knows nothing of pictures or transformers: it asks a function `denoise` for logits at
+some positions of some canvases (see `ModelInput`).
+
+In the released `generate.py` the same things are called
+    canvas.ids                      x               tokens, confidence      x0, x0_p
+    canvas.candidates               mask_index      committed               transfer_index
+    transfer_schedule               get_num_transfer_tokens
+    best_tokens' noise              add_gumbel_noise
+    step.forward_passes             nfe
 """
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from .errors import InputError
+from .sampler_config import CONFIDENCE, SamplerConfig, sure_enough
 
-
-PLACES_AT_ONCE = 16  # bounds the float64 copies of logits, which slow a CPU down where they are large
+ROWS_AT_ONCE = 16  # bounds the float64 copies of logits, which slow a CPU down where they are large
 
 
 @dataclass(frozen=True)
-class SamplerConfig:
-    """How an answer is sampled. Raises `InputError` for settings that do not fit together."""
+class ModelInput:
+    """What one pass of the model runs of a canvas. Tensors are on the CPU."""
 
-    gen_length: int = 128  # L, the number of [MASK] tokens that the answer starts from
-    steps: int | None = None  # denoising steps in all; left out: as many as tokens
-    block_length: int | None = None  # blocks are finished left to right; left out: a single block
-    temperature: float = 0.0  # 0 takes the likeliest token
-    cfg_scale: float = 0.0  # classifier-free guidance; 0 is off
-    remasking: str = "low_confidence"  # or "random": which chosen tokens are kept
-    stop: tuple[str, ...] = ()  # the answer ends before the first of these, as whole tokens, or at the end of the turn
-    suffix: str = ""  # text that the answer must lead up to; as any user's text it holds no special tokens
-    seed: int = 0  # for temperature and random remasking
-    refresh_every: int = 1  # how often the whole canvas runs, in steps; between, the block alone does. 1 is exact
-    threshold: float | None = None  # fill in every place whose confidence reaches it; left out: as many as `steps` say
+    canvas: int  # its number among those that are sampled together
+    ids: Tensor  # (num_tokens,) the token ids on it
+    position_ids: Tensor  # (num_tokens,) 0, 1, 2, …, with a gap where a stop cut out tokens
+    window: slice  # of the tokens, those that run: all, or the active block beside a cache
+    logits_at: Tensor  # (n,) the tokens, all in the window, whose logits are wanted
+    kv_cache: list | None  # the denoiser's own, the same from step to step; None: not needed
 
-    def __post_init__(self):
-        for name in ("steps", "block_length"):
-            if getattr(self, name) is None:
-                object.__setattr__(self, name, self.gen_length)  # the way to set a field of a frozen dataclass
-        for name in ("gen_length", "steps", "block_length", "refresh_every"):
-            if type(getattr(self, name)) is not int or getattr(self, name) < 1:
-                raise InputError(f"{name} must be a whole number, at least 1, not {getattr(self, name)!r}")
-        if self.gen_length % self.block_length:
-            raise InputError(f"gen_length {self.gen_length} must be a multiple of block_length {self.block_length}")
-        if self.steps % self.blocks:
-            raise InputError(f"steps {self.steps} must be a multiple of the number of blocks, {self.blocks} "
-                             "(gen_length / block_length)")
-        for name in ("temperature", "cfg_scale"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise InputError(f"{name} must be 0 or more, not {getattr(self, name)}")
-        if type(self.seed) is not int or not 0 <= self.seed < 2**64:
-            raise InputError(f"seed must be from 0 to 2**64 - 1, not {self.seed}")
-        if self.remasking not in ("low_confidence", "random"):
-            raise InputError(f"remasking must be low_confidence or random, not {self.remasking!r}")
-        if self.threshold is not None:
-            if not 0 <= self.threshold < float("inf"):
-                raise InputError(f"threshold must be 0 or more, not {self.threshold}")
-            if self.steps != self.gen_length:
-                raise InputError(f"with a threshold the model's confidence says how many steps it takes, up to one for "
-                                 f"each of the {self.gen_length} tokens; leave out steps, not {self.steps}")
-            if self.remasking == "random":
-                raise InputError("a threshold needs the model's own confidence, and random remasking replaces that by "
-                                 "noise; leave out one of them")
-        if isinstance(self.stop, str) or not all(isinstance(stop, str) and stop for stop in self.stop):
-            raise InputError(f"stop must be a tuple of texts that are not empty, not {self.stop!r}")
 
-    @property
-    def blocks(self) -> int:
-        return self.gen_length // self.block_length
+Denoiser = Callable[[Sequence[ModelInput]], Tensor]  # to logits (Σ n, vocabulary), input by input
 
 
 @dataclass(frozen=True)
 class Step:
     """The state after one denoising step. All tensors are on the CPU and belong to the receiver."""
 
-    canvas: Tensor  # (length,) token ids of prompt, response and suffix; what is still open is [MASK]
+    canvas: Tensor  # (length,) ids of prompt, response and suffix; what is still open is [MASK]
     candidates: Tensor  # (n,) the positions that could be filled in this step
-    confidence: Tensor  # (n,) float64 in [0, 1], how sure the model is of its token there
+    confidence: Tensor  # (n,) float64, how sure the model is of its token there
     committed: Tensor  # (k,) the positions that were filled
-    answer: Tensor  # (m,) ids of the answer so far: the response up to the first stop, then the suffix
+    answer: Tensor  # (m,) ids of the answer so far: the response up to the first stop, the suffix
     forward_passes: int  # how often the model has run until now
 
 
-@dataclass(frozen=True)
-class Row:
-    """One answer to sample. Chance belongs to it, not to its place among others: it brings its own generator."""
-
-    prompt: Tensor  # (length,) token ids
-    config: SamplerConfig
-    mask_id: int
-    forbidden: Sequence[int] = ()  # ids that are never chosen, beside `mask_id`
-    stops: Sequence[Sequence[int]] = ()  # `config.stop` as token ids
-    suffix: Sequence[int] = ()  # `config.suffix` as token ids
-    generator: torch.Generator | None = None  # on the device of the logits; for temperature and random remasking
-
-
-@dataclass(frozen=True)
-class View:
-    """What the model is asked: run some places of a canvas, and give the logits at some of these. Tensors are on the
-    CPU."""
-
-    row: int  # whose canvas it is
-    ids: Tensor  # (places,) the token ids on it
-    positions: Tensor  # (places,) where they stand: 0, 1, 2, …, with a gap where a stop cut out all up to the suffix
-    run: slice  # of the places: all of them, or only the active block where `kept` knows the others
-    asked: Tensor  # (n,) the places, all among `run`, whose logits are wanted
-    kept: list | None  # the model's own notes on this canvas, handed on from view to view; None: none are needed
-
-
-Denoiser = Callable[[Sequence[View]], Tensor]  # to logits (n of the first view + n of the second + …, vocabulary)
-
-
 def transfer_schedule(masked: int, steps: int) -> Iterator[int]:
-    """How many tokens each of `steps` steps commits: masked // steps, the first masked mod steps steps one more."""
+    """How many tokens each of `steps` steps commits: masked // steps, the first masked mod steps
+    steps one more."""
     return (masked // steps + (step < masked % steps) for step in range(steps))
 
 
+def best_tokens(logits: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
+    """The likeliest token of each row of `logits` (n, vocabulary) float64 or, with a temperature T,
+    argmax exp(logits) / (−log U)^T, in logarithms (Gumbel-max: a draw from softmax(logits / T))."""
+    if temperature > 0:
+        shape, like = logits.shape, {"dtype": logits.dtype, "device": logits.device}
+        uniform = torch.rand(shape, generator=generator, **like)
+        logits = logits - temperature * torch.log(-torch.log(uniform))
+    return logits.argmax(dim=-1)
+
+
+class Canvas:
+    """One answer being written. Chance belongs to it, not to its neighbours: it has its own
+    `generator`, on the device of the logits."""
+
+    def __init__(
+        self, prompt: Tensor, config: SamplerConfig, mask_id: int, forbidden: Sequence[int] = (),
+        stops: Sequence[Sequence[int]] = (), suffix: Sequence[int] = (),
+        generator: torch.Generator | None = None,
+    ):
+        """`prompt` (length,) token ids; `forbidden` ids are never chosen, nor is `mask_id`; `stops`
+        and `suffix` are those of `config` as token ids."""
+        self.config, self.mask_id, self.stops, self.generator = config, mask_id, stops, generator
+        response = torch.full((config.gen_length,), mask_id)
+        self.ids = torch.cat([prompt.cpu(), response, torch.tensor(suffix, dtype=torch.long)])
+        self.first, self.last = len(prompt), len(prompt) + config.gen_length  # of the response
+        self.end = self.behind = self.last  # a stop moves both left: before it, and behind it
+        self.visible = torch.arange(len(self.ids))  # the positions that a stop has not cut out
+        self.forbidden = torch.tensor(sorted({mask_id, *forbidden}))
+        cached = config.refresh_every > 1
+        self.kv_caches = ([], []) if cached else (None, None)  # with the prompt, and without it
+        self.steps = 0
+
+    def turns(self, number: int) -> Iterator[list[ModelInput]]:
+        """When: what the model is to run before each step. Blocks are filled from left to right,
+        each in its share of the steps. `number` is this canvas's."""
+        config = self.config
+        for start in range(self.first, self.last, config.block_length):
+            schedule = transfer_schedule(config.block_length, config.steps // config.blocks)
+            for step_in_block, self.count in enumerate(schedule):
+                block = slice(start, min(start + config.block_length, self.end))
+                self.candidates = start + (self.ids[block] == self.mask_id).nonzero()[:, 0]
+                if self.count == 0 or len(self.candidates) == 0:
+                    break
+                self.steps += 1
+                window = slice(0, len(self.visible))
+                if step_in_block % config.refresh_every > 0:  # the cache knows all but the block
+                    window = slice(start, min(start + config.block_length, self.behind))
+                yield self.model_inputs(number, window)
+
+    def model_inputs(self, number: int, window: slice) -> list[ModelInput]:
+        """The canvas and, for guidance, the canvas whose prompt is masked."""
+        prompted = self.ids[self.visible]
+        unprompted = torch.cat([torch.full((self.first,), self.mask_id), prompted[self.first:]])
+        versions = (prompted, unprompted) if self.config.cfg_scale > 0 else (prompted,)
+        return [ModelInput(number, ids, self.visible, window, self.candidates, kv_cache)
+                for ids, kv_cache in zip(versions, self.kv_caches, strict=False)]
+
+    def choose(self, logits: Tensor, *unconditional: Tensor) -> Tensor:
+        """What: a token and its confidence for each candidate, (n, 2) float64, on the device of the
+        logits (n, vocabulary). A confidence is NaN where these leave no choice."""
+        for u in unconditional:  # classifier-free guidance: u + (w + 1)(c − u)
+            logits = u + (self.config.cfg_scale + 1) * (logits - u)
+        self.forbidden = self.forbidden.to(logits.device, non_blocking=True)
+        sure = CONFIDENCE.get(self.config.remasking, self.config.remasking)
+        choices = []
+        for some in logits.split(ROWS_AT_ONCE):
+            some = some.to(torch.float64, copy=True).index_fill_(-1, self.forbidden, -torch.inf)
+            tokens = best_tokens(some, self.config.temperature, self.generator)
+            valid = some.gather(-1, tokens[:, None])[:, 0].isfinite()  # not NaN, +∞ or all −∞
+            confidence = sure(some, tokens, self.generator).where(valid, torch.nan)
+            choices.append(torch.stack([tokens.double(), confidence], dim=-1))
+        return torch.cat(choices)
+
+    def commit(self, choice: Tensor) -> Step:
+        """Which: fill in the candidates that the model is surest of; the others stay [MASK].
+        `choice` is that of `choose`, on the CPU. Raises `InputError` if a confidence is NaN."""
+        config, (tokens, confidence) = self.config, choice.unbind(dim=-1)
+        if confidence.isnan().any():
+            raise InputError(f"the logits are not finite at step {self.steps} of {config.steps}: "
+                             "the weights are damaged or need the type float32, or temperature or "
+                             "guidance is far too high")
+        surest, order = confidence.sort(descending=True, stable=True)
+        order = order[:max(self.count, sure_enough(surest, config))]
+        committed = self.candidates[order]
+        self.ids[committed] = tokens[order].long()
+        self.stop()
+        answer = torch.cat([self.ids[self.first:self.end], self.ids[self.last:]])
+        passes = self.steps * (2 if config.cfg_scale > 0 else 1)
+        return Step(self.ids.clone(), self.candidates, confidence, committed, answer, passes)
+
+    def stop(self):
+        """End the answer before the earliest stop. With a shortcut, what is behind the stop becomes
+        invisible, for nobody will read it; the exact sampler goes on seeing it, as released."""
+        response = self.ids[self.first:self.last].tolist()
+        self.end = self.first + find_stop(response, self.stops)
+        if self.end < self.last and not self.config.exact:
+            self.behind = self.end + stop_length(response[self.end - self.first:], self.stops)
+            suffix = torch.arange(self.last, len(self.ids))
+            self.visible = torch.cat([torch.arange(self.behind), suffix])
+
+
 def find_stop(response: list[int], stops: Sequence[Sequence[int]]) -> int:
-    """The earliest start of any of `stops` in `response`, or the length of `response` where there is none."""
+    """The earliest start of any of `stops` in `response`, or its length where there is none."""
     firsts = {stop[0] for stop in stops}
     return next((start for start, token in enumerate(response)
                  if token in firsts and stop_length(response[start:], stops)), len(response))
@@ -129,93 +175,21 @@ def stop_length(response: list[int], stops: Sequence[Sequence[int]]) -> int:
     return max((len(stop) for stop in stops if response[:len(stop)] == list(stop)), default=0)
 
 
-def choose(
-    logits: Tensor, config: SamplerConfig, forbidden: Tensor, generator: torch.Generator | None
-) -> Tensor:
-    """A token and its confidence for each row of `logits` (n, vocabulary): (n, 2) float64, on the same device.
+def sample(denoise: Denoiser, canvases: Sequence[Canvas]) -> Iterator[list[tuple[int, Step]]]:
+    """Fill in all canvases; after every pass of the model yields the `Step` of each canvas that
+    took part, with its number.
 
-    With a temperature T the token is argmax exp(logits) / (−log U)^T (Gumbel-max), here in logarithms. A confidence
-    is NaN where the logits leave no choice: NaN, +∞, or −∞ throughout.
+    Canvases know nothing of each other: blocks, stops and refreshes come when they would alone, and
+    one that is finished drops out. Raises `InputError` where the model's logits are not numbers.
     """
-    logits = logits.to(torch.float64, copy=True).index_fill_(-1, forbidden, -torch.inf)
-    noisy = logits
-    if config.temperature > 0:
-        noise = torch.rand(logits.shape, dtype=logits.dtype, device=logits.device, generator=generator)
-        noisy = logits - config.temperature * torch.log(-torch.log(noise))
-    tokens = noisy.argmax(dim=-1)
-    if config.remasking == "random":
-        confidence = torch.rand(len(tokens), dtype=logits.dtype, device=logits.device, generator=generator)
-    else:
-        confidence = logits.softmax(dim=-1).gather(-1, tokens[:, None])[:, 0]
-    valid = logits.gather(-1, tokens[:, None])[:, 0].isfinite()
-    return torch.stack([tokens.double(), torch.where(valid, confidence, torch.nan)], dim=-1)
-
-
-def fill_in(number: int, row: Row) -> Generator:
-    """The reverse process of a single answer, as a conversation that `sample` leads with three moves a step:
-
-    `next` gives the views of the model that are needed; sending their logits, (n, vocabulary) each, gives the tokens
-    and confidences (n, 2) that follow; and sending these back, now on the CPU, gives the `Step`.
-    """
-    config, mask_id, w = row.config, row.mask_id, row.config.cfg_scale
-    blank = torch.full((config.gen_length,), mask_id)
-    canvas = torch.cat([row.prompt.cpu(), blank, torch.tensor(row.suffix, dtype=torch.long)])
-    first, last = len(row.prompt), len(row.prompt) + config.gen_length
-    end = seen = last  # a stop moves them left: nothing from `end` on will be read, nor from `seen` on be looked at
-    places = torch.arange(len(canvas))  # the canvas that is left
-    forbidden = torch.tensor(sorted({mask_id, *row.forbidden}))
-    exact = config.refresh_every == 1 and config.threshold is None
-    step, kept = 0, (None, None) if config.refresh_every == 1 else ([], [])
-    for start in range(first, last, config.block_length):
-        for turn, count in enumerate(transfer_schedule(config.block_length, config.steps // config.blocks)):
-            block = canvas[start:min(start + config.block_length, end)]
-            candidates = start + (block == mask_id).nonzero()[:, 0]
-            if count == 0 or len(candidates) == 0:
-                break
-            step += 1
-            ids, run = canvas[places], slice(0, len(places))
-            if turn % config.refresh_every > 0:
-                run = slice(start, min(start + config.block_length, seen))
-            views = [View(number, ids, places, run, candidates, kept[0])]
-            if w > 0:  # classifier-free guidance: u + (w + 1)(c − u), where u are the logits with the prompt masked
-                unprompted = torch.cat([torch.full((first,), mask_id), ids[first:]])
-                views.append(View(number, unprompted, places, run, candidates, kept[1]))
-            logits, *unconditional = yield views
-            for u in unconditional:
-                logits = u + (w + 1) * (logits - u)
-            forbidden = forbidden.to(logits.device, non_blocking=True)
-            choice = yield torch.cat([choose(some, config, forbidden, row.generator)
-                                      for some in logits.split(PLACES_AT_ONCE)])
-            tokens, confidence = choice[:, 0].long(), choice[:, 1]
-            if confidence.isnan().any():
-                raise InputError(f"the logits are not finite at step {step} of {config.steps}: the weights are damaged "
-                                 "or need the type float32, or temperature or guidance is far too high")
-            if config.threshold is not None:
-                count = max(count, int((confidence >= config.threshold).sum()))
-            order = confidence.argsort(descending=True, stable=True)[:count]
-            committed = candidates[order]
-            canvas[committed] = tokens[order]
-            response = canvas[first:last].tolist()
-            end = first + find_stop(response, row.stops)
-            if end < last and not exact:
-                seen = end + stop_length(response[end - first:], row.stops)
-                places = torch.cat([torch.arange(seen), torch.arange(last, len(canvas))])
-            answer = torch.cat([canvas[first:end], canvas[last:]])
-            yield Step(canvas.clone(), candidates, confidence, committed, answer, step * len(views))
-
-
-def sample(denoise: Denoiser, rows: Sequence[Row]) -> Iterator[list[tuple[int, Step]]]:
-    """Sample an answer for each row; after every pass of the model yields the `Step` of each row that took part, with
-    the row's number.
-
-    Rows know nothing of each other: their blocks, stops and refreshes come when they would alone, all views are one
-    call of `denoise`, and a row that is finished drops out. Raises `InputError` where the model's logits are no
-    numbers.
-    """
-    conversations = [fill_in(number, row) for number, row in enumerate(rows)]
-    while waiting := [(number, views) for number, row in enumerate(conversations) if (views := next(row, None))]:
-        views = [view for _, views in waiting for view in views]
-        logits = iter(denoise(views).split([len(view.asked) for view in views]))
-        choices = [conversations[number].send([next(logits) for _ in views]) for number, views in waiting]
-        fetched = torch.cat(choices).cpu().split([len(choice) for choice in choices])  # a GPU is waited for only here
-        yield [(number, conversations[number].send(choice)) for (number, _), choice in zip(waiting, fetched)]
+    turns = [canvas.turns(number) for number, canvas in enumerate(canvases)]
+    while asked := {number: inputs for number, turn in enumerate(turns)
+                    if (inputs := next(turn, None))}:
+        together = [it for inputs in asked.values() for it in inputs]
+        logits = iter(denoise(together).split([len(it.logits_at) for it in together]))
+        choices = [canvases[number].choose(*(next(logits) for _ in inputs))
+                   for number, inputs in asked.items()]
+        fetched = torch.cat(choices).cpu()  # a GPU is waited for only here, once per step
+        choices = fetched.split([len(choice) for choice in choices])
+        yield [(number, canvases[number].commit(choice))
+               for number, choice in zip(asked, choices, strict=True)]

@@ -11,7 +11,7 @@ from minllada_v.language import rotary_angles, rotate
 
 def literal_sample(
     all_logits, prompt, gen_length, steps, block_length, temperature, cfg_scale, remasking,
-    mask_id, forbidden, stops, suffix, generator=None, after_step=None, refresh_every=1, threshold=None,
+    mask_id, forbidden, stops, suffix, generator=None, after_step=None, refresh_every=1, threshold=None, factor=None,
 ) -> list[int]:
     """Sample as the released code does: `all_logits(canvas, seen)` gives logits (length, vocabulary) at every position
     of the canvas, of which only the positions `seen` may be looked at.
@@ -70,6 +70,11 @@ def literal_sample(
 
             if threshold is not None:
                 count = max(1, sum(confidence[place].item() >= threshold for place in fillable))
+            if factor is not None:  # the longest run of the surest, each of which is sure enough for its rank
+                falling = sorted((confidence[place].item() for place in fillable), reverse=True)
+                count = 1
+                while count < len(falling) and falling[count] >= 1 - factor / (count + 2):
+                    count += 1
             for place in sorted(fillable, key=lambda place: -confidence[place].item())[:count]:
                 canvas[place] = tokens[place]
 
@@ -78,7 +83,7 @@ def literal_sample(
                 for stop in stops:
                     if canvas[start : min(start + len(stop), response.stop)].tolist() == list(stop):
                         stop_start = start
-            if stop_start is not None and (refresh_every > 1 or threshold is not None):
+            if stop_start is not None and (refresh_every > 1 or threshold is not None or factor is not None):
                 behind = max(stop_start + len(stop) for stop in stops
                              if canvas[stop_start : min(stop_start + len(stop), response.stop)].tolist() == list(stop))
                 seen = [place for place in range(len(canvas)) if place < behind or place >= response.stop]

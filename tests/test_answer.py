@@ -7,7 +7,7 @@ import torch
 from golden_data import CASES, golden_model, picture
 
 from minllada_v import InputError, SamplerConfig, answer
-from minllada_v.answer import answer_text, denoise_answer, look, read_question
+from minllada_v.answer import answer_steps, answer_text, encode_images, prompt_ids
 
 MODEL, TOKENIZER = golden_model()
 SPECIAL = TOKENIZER.special
@@ -16,18 +16,20 @@ PROMPT = torch.arange(10)
 
 def decided(favourites: list[int], second: int = 5) -> SimpleNamespace:
     """A stand-in for the model that favours these tokens at the places of the answer, and `second` next."""
-    def logits(ids, features, positions, position_ids, parts):
-        table = torch.zeros(len(positions), MODEL.config.vocab_size)
-        table[:, second] = 5
-        for row, place in enumerate((positions - len(PROMPT)).tolist()):
-            table[row, favourites[place]] = 9
-        return table
-    return SimpleNamespace(config=MODEL.config, device=torch.device("cpu"), logits=logits)
+    class Decided(SimpleNamespace):
+        def __call__(self, ids, features, queries, attend, position_ids):
+            table = torch.zeros(len(queries), MODEL.config.vocab_size)
+            table[:, second] = 5
+            for row, place in enumerate((queries - len(PROMPT)).tolist()):
+                table[row, favourites[place]] = 9
+            return table
+
+    return Decided(config=MODEL.config, device=torch.device("cpu"))
 
 
 def answered(favourites: list[int], **config) -> list[int]:
     sampler = SamplerConfig(gen_length=len(favourites), **config)
-    *_, last = denoise_answer(decided(favourites), TOKENIZER, PROMPT, [], sampler)
+    *_, last = answer_steps(decided(favourites), TOKENIZER, PROMPT, [], sampler)
     return last.answer.tolist()
 
 
@@ -50,7 +52,7 @@ def test_stops_are_tokens_and_may_be_special_ones():
 
 
 def test_the_text_shows_no_special_tokens():
-    *_, last = denoise_answer(decided([64, SPECIAL["[CLS]"], 65]), TOKENIZER, PROMPT, [], SamplerConfig(3))
+    *_, last = answer_steps(decided([64, SPECIAL["[CLS]"], 65]), TOKENIZER, PROMPT, [], SamplerConfig(3))
     assert last.answer.tolist() == [64, SPECIAL["[CLS]"], 65]
     assert answer_text(TOKENIZER, last) == TOKENIZER.decode([64, 65])
 
@@ -66,16 +68,16 @@ def test_prompt_answer_and_suffix_must_fit_together():
     suffix = "Hello, world!"
     room = MODEL.config.max_length - len(PROMPT) - len(TOKENIZER.encode(suffix))
     model = decided([64] * room)
-    next(denoise_answer(model, TOKENIZER, PROMPT, [], SamplerConfig(room, 1, suffix=suffix)))
+    next(answer_steps(model, TOKENIZER, PROMPT, [], SamplerConfig(room, steps=1, suffix=suffix)))
     with pytest.raises(InputError, match="8193 tokens long, and the model reads at most 8192"):
-        denoise_answer(model, TOKENIZER, torch.arange(11), [], SamplerConfig(room, 1, suffix=suffix))
+        answer_steps(model, TOKENIZER, torch.arange(11), [], SamplerConfig(room, steps=1, suffix=suffix))
 
 
 def test_earlier_turns_and_a_system_text_reach_the_prompt():
-    features = look(MODEL, [picture(0)])
-    ids = read_question(TOKENIZER, "And how many circles?", features, [("What color is it?", "It is red.")])
+    features = encode_images(MODEL, [picture(0)])
+    ids = prompt_ids(TOKENIZER, "And how many circles?", features, [("What color is it?", "It is red.")])
     assert ids[ids >= 0].tolist() == [index for index in CASES["multi_turn"]["ids"] if index >= 0]
-    assert read_question(TOKENIZER, "Hi", system="Be brief.").tolist() != read_question(TOKENIZER, "Hi").tolist()
+    assert prompt_ids(TOKENIZER, "Hi", system="Be brief.").tolist() != prompt_ids(TOKENIZER, "Hi").tolist()
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from golden_data import CHECKPOINT, golden_model, picture
 from test_generate import run
 
 from minllada_v import InputError, SamplerConfig, answer, load_pretrained
-from minllada_v.answer import look, read_question
+from minllada_v.answer import encode_images, prompt_ids
 from minllada_v.evaluation.questions import world_questions
 from minllada_v.evaluation.benchmarks import BENCHMARKS
 from minllada_v.checkpoint import BUILTIN, empty_model
@@ -131,7 +131,7 @@ def test_the_bundled_picture_lies_beside_its_question():
     example = json.loads((BUILTIN / "example.json").read_text())
     asked, answered = example["conversations"]
     assert (asked["from"], answered["from"]) == ("human", "gpt") and asked["value"].startswith("<image>\n")
-    assert len(look(golden_model()[0], [BUILTIN / example["image"]])) == 1
+    assert len(encode_images(golden_model()[0], [BUILTIN / example["image"]])) == 1
 
 
 def test_the_built_in_model_answers_its_question_truthfully(capsys):
@@ -156,6 +156,6 @@ def test_the_built_in_model_knows_its_world():
 def test_the_built_in_model_is_small_and_its_prompts_short():
     assert sum(file.stat().st_size for file in BUILTIN.iterdir()) <= 8_000_000
     model, tokenizer = load_pretrained(device="cpu")
-    features = look(model, [BUILTIN / "picture.png"])
-    assert len(read_question(tokenizer, "what?", features, system=model.config.system)) < len(
-        read_question(tokenizer, "what?", features))
+    features = encode_images(model, [BUILTIN / "picture.png"])
+    assert len(prompt_ids(tokenizer, "what?", features, system=model.config.system)) < len(
+        prompt_ids(tokenizer, "what?", features))

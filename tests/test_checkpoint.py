@@ -146,7 +146,7 @@ def test_the_text_only_8b_names_load_and_give_the_golden_answer(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(language))
     model, tokenizer = load_pretrained(tmp_path, device="cpu")
     case = CASES["generate_text_only"]
-    sampler = SamplerConfig(case["gen_length"], case["steps"], case["block_length"])
+    sampler = SamplerConfig(case["gen_length"], steps=case["steps"], block_length=case["block_length"])
     expected = tokenizer.decode(case["output"], skip_special_tokens=True).strip()
     assert answer(model, tokenizer, "What is 1+1?", sampler=sampler) == expected
     with pytest.raises(InputError, match="text-only"):
@@ -162,11 +162,11 @@ def test_weights_keep_their_stored_type_on_a_cpu(tmp_path):
     assert {tensor.dtype for tensor in converted.state_dict().values()} == {torch.float32}
     ids, positions, none = torch.arange(20), torch.arange(5, 9), torch.empty(0, 32)
     assert stored.compute_dtype == torch.float32
-    torch.testing.assert_close(stored.logits(ids, none, positions), converted.logits(ids, none, positions))
+    torch.testing.assert_close(stored(ids, none, positions), converted(ids, none, positions))
     pixel_values = torch.randn(1, 3, 56, 56)
     torch.testing.assert_close(stored.project(pixel_values), converted.project(pixel_values))
     native, _ = load_pretrained(tmp_path, device="cpu", dtype=torch.bfloat16)
-    assert native.logits(ids, none, positions).dtype == torch.bfloat16
+    assert native(ids, none, positions).dtype == torch.bfloat16
 
 
 def test_a_loaded_model_is_ready_to_answer():

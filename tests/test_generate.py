@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from minllada_v import SamplerConfig, answer, load_pretrained
-from minllada_v.answer import look, read_question
+from minllada_v.answer import encode_images, prompt_ids
 from minllada_v.generate import fill_in_defaults, main, parse_arguments
 from minllada_v.sampler import Step
 from minllada_v.drawing.terminal import OPEN, Watch, picture_of, wrap
@@ -117,7 +117,7 @@ def test_a_system_text_and_a_type_are_used(photo, capsys):
     """--system and --dtype give what `answer` gives with them."""
     _, out, _ = run(capsys, *SHORT, "--image", photo, "--system", "Be brief.", "--dtype", "float16", "--json")
     assert json.loads(out)["prompt_length"] == len(
-        read_question(golden_model()[1], QUESTION, look(golden_model()[0], [photo]), system="Be brief."))
+        prompt_ids(golden_model()[1], QUESTION, encode_images(golden_model()[0], [photo]), system="Be brief."))
     model, tokenizer = load_pretrained(CHECKPOINT, "cpu", torch.float16)
     expected = answer(model, tokenizer, QUESTION, [photo], system="Be brief.", sampler=SamplerConfig(4))
     assert json.loads(out)["text"] == expected
@@ -129,7 +129,8 @@ def test_defaults_are_those_of_the_released_demo(capsys):
     fill_in_defaults(arguments, CHECKPOINT)
     assert (arguments.gen_length, arguments.steps, arguments.block_length, arguments.frames) == (128, None, None, 32)
     assert arguments.system is None
-    assert SamplerConfig() == SamplerConfig(128, 128, 128, 0.0, 0.0, "low_confidence")
+    assert SamplerConfig() == SamplerConfig(
+        128, steps=128, block_length=128, temperature=0.0, cfg_scale=0.0, remasking="low_confidence")
 
 
 @pytest.mark.parametrize("raised, code, says", [
@@ -162,7 +163,7 @@ def test_chat_remembers_turns_and_the_picture_stays(photo, capsys, monkeypatch):
     """Two lines give two answers; the second is that of a question with the first turn as its history."""
     monkeypatch.setattr("sys.stdin", io.StringIO("What is it?\n\nAnd <image> <image>?\nWhere is it?\n"))
     looked = []
-    monkeypatch.setattr("minllada_v.generate.look", lambda *given: looked.append(1) or look(*given))
+    monkeypatch.setattr("minllada_v.generate.encode_images", lambda *given: looked.append(1) or encode_images(*given))
     code, out, err = run(capsys, *BASE, "--gen-length", "4", "--image", photo, "--chat")
     assert looked == [1]  # once for the whole conversation
     config = SamplerConfig(gen_length=4)

@@ -9,11 +9,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from literal import literal_attention, literal_block_pass
 
-from minllada_v.answer import look, read_question
+from minllada_v.answer import encode_images, prompt_ids
 from minllada_v.chat import training_example
 from minllada_v.config import Config
-from minllada_v.language import LanguageModel, Part, attend, dialogue_causal_mask, rotary_angles, rotate
+from minllada_v.language import LanguageModel, bidirectional, dialogue_causal_mask, masked, rotary_angles, rotate
 from minllada_v.layers import ROWS, LayerNorm, Linear, RMSNorm
+from minllada_v.packing import Segment, packed
 from minllada_v.model import splice
 
 MODEL, TOKENIZER = golden_model()
@@ -36,19 +37,19 @@ def random_embeds(seed: int, length: int) -> torch.Tensor:
 
 @pytest.mark.parametrize("index", range(7))
 def test_golden_logits(index):
-    features = look(MODEL, [picture(CASES["prompts"][index]["image"])])
-    ids = read_question(TOKENIZER, "Describe the image in detail.", features)
+    features = encode_images(MODEL, [picture(CASES["prompts"][index]["image"])])
+    ids = prompt_ids(TOKENIZER, "Describe the image in detail.", features)
     last = torch.arange(len(ids) - 8, len(ids))
-    logits = MODEL.logits(ids, torch.cat(features), last)
+    logits = MODEL(ids, features, last)
     torch.testing.assert_close(logits, TENSORS[f"prompt/{index}/last_logits"], **CLOSE)
-    hidden_states = MODEL.language_model(MODEL.embed(ids[None], torch.cat(features)))[0]
+    hidden_states = MODEL.language_model(MODEL.embed(ids[None], features))[0]
     torch.testing.assert_close(hidden_states.norm(dim=-1), TENSORS[f"prompt/{index}/hidden_norms"], **CLOSE)
 
 
 def test_golden_logits_of_two_pictures():
-    features = look(MODEL, [picture(index) for index in CASES["multi"]["images"]])
-    ids = read_question(TOKENIZER, "What is the difference?", features)
-    logits = MODEL.logits(ids, torch.cat(features), torch.arange(len(ids) - 4, len(ids)))
+    features = encode_images(MODEL, [picture(index) for index in CASES["multi"]["images"]])
+    ids = prompt_ids(TOKENIZER, "What is the difference?", features)
+    logits = MODEL(ids, features, torch.arange(len(ids) - 4, len(ids)))
     torch.testing.assert_close(logits, TENSORS["multi/last_logits"], **CLOSE)
 
 
@@ -56,30 +57,30 @@ def test_golden_dialogue_causal_logits():
     """Sample 1, nothing masked; the features of the picture belong to the turn they stand in."""
     case = CASES["dialogue"]
     input_ids, _, turn_ids = training_example(TOKENIZER, CASES["samples"][case["sample"]]["conversations"])
-    features = torch.cat(look(MODEL, [picture(case["image"])]))
-    source = splice(torch.tensor(input_ids), [len(features)])
+    features = encode_images(MODEL, [picture(case["image"])])
+    source = splice(torch.tensor(input_ids), [len(features[0])])
     embeds = MODEL.embed(torch.tensor(input_ids)[source][None], features)
     mask = dialogue_causal_mask(torch.tensor(turn_ids)[source][None])
-    logits = MODEL.language_model.lm_head(MODEL.language_model(embeds, mask))[0]
+    logits = MODEL.language_model.lm_head(MODEL.language_model(embeds, masked(mask)))[0]
     torch.testing.assert_close(logits[:4], TENSORS["dialogue/first_logits"], **CLOSE)
     torch.testing.assert_close(logits[-4:], TENSORS["dialogue/last_logits"], **CLOSE)
 
 
 @settings(deadline=None, max_examples=20)
 @given(seeds, st.integers(1, 7), st.sampled_from([1, 2, 4]), st.booleans())
-def test_attention_is_the_literal_softmax(seed, length, key_value_heads, masked):
+def test_attention_is_the_literal_softmax(seed, length, key_value_heads, hides):
     """Grouped-query attention equals a loop over heads and queries, with and without a mask."""
     layer = random_model(seed, replace(SMALL, num_key_value_heads=key_value_heads)).layers[0].self_attn
     x = random_embeds(seed, length)
     cos, sin = (angle.double() for angle in rotary_angles(torch.arange(length), 4, 100.0))
     mask = torch.rand(length, length, generator=torch.Generator().manual_seed(seed)) < 0.5
     mask |= torch.eye(length, dtype=torch.bool)
-    k, v = layer.keys_and_values(x, cos, sin)
-    out = attend(layer.queries(x, cos, sin), k, v, mask[None, None] if masked else None)
+    attend = masked(mask[None, None]) if hides else bidirectional
+    out = layer(x, cos, sin, attend, slice(None), 0)
     q, k, v = ((x[0] @ projection.weight.T).view(length, -1, 4).transpose(0, 1)
                for projection in (layer.q_proj, layer.k_proj, layer.v_proj))
-    expected = literal_attention(rotate(q, cos, sin), rotate(k, cos, sin), v, mask if masked else None)
-    torch.testing.assert_close(out[0], expected)
+    expected = literal_attention(rotate(q, cos, sin), rotate(k, cos, sin), v, mask if hides else None)
+    torch.testing.assert_close(out[0], expected.transpose(0, 1).flatten(1) @ layer.o_proj.weight.T)
 
 
 @settings(deadline=None, max_examples=20)
@@ -90,9 +91,9 @@ def test_asking_for_some_positions_gives_what_all_would(seed, length):
     generator = torch.Generator().manual_seed(seed)
     positions = torch.randint(0, length, (5,), generator=generator)
     mask = dialogue_causal_mask(torch.randint(0, 3, (1, length), generator=generator))
-    for attention_mask in (None, mask):
-        everything = model(embeds, attention_mask)
-        torch.testing.assert_close(model(embeds, attention_mask, positions), everything[:, positions])
+    for attend in (bidirectional, masked(mask)):
+        everything = model(embeds, attend)
+        torch.testing.assert_close(model(embeds, attend, positions), everything[:, positions])
 
 
 @settings(deadline=None, max_examples=30)
@@ -100,21 +101,21 @@ def test_asking_for_some_positions_gives_what_all_would(seed, length):
 @example(0, [(1, 3, False), (3, 1, True)])  # as many are asked as there are, but not of each
 def test_sequences_in_one_pass_do_not_see_each_other(seed, sequences):
     """Several sequences one behind another, each with positions of its own, give at what is asked of each what each
-    alone gives there, whether keys and values are kept or not."""
+    alone gives there, with a cache or without."""
     model, generator = random_model(seed), torch.Generator().manual_seed(seed)
     embeds = [random_embeds(seed + number, length) for number, (length, _, _) in enumerate(sequences)]
     asked = [torch.randint(0, length, (count,), generator=generator) for length, count, _ in sequences]
     position_ids = [torch.arange(length) for length, _, _ in sequences]
-    places, parts = 0, []
+    start, segments = 0, []
     for (length, count, keeps), own in zip(sequences, asked):
-        parts.append(Part(length, count, slice(0, length), slice(0, length), [] if keeps else None))
-        own += places
-        places += length
-    together = model(torch.cat(embeds, 1), None, torch.cat(asked), torch.cat(position_ids), parts)
+        segments.append(Segment(length, count, slice(0, length), slice(0, length), [] if keeps else None))
+        own += start
+        start += length
+    together = model(torch.cat(embeds, 1), packed(segments), torch.cat(asked), torch.cat(position_ids))
     alone = [model(own)[:, chosen - sum(length for length, _, _ in sequences[:number])]
              for number, (own, chosen) in enumerate(zip(embeds, asked))]
     torch.testing.assert_close(together, torch.cat(alone, 1))
-    assert [part.kept and len(part.kept) for part in parts] == [2 if keeps else None for _, _, keeps in sequences]
+    assert [it.kv_cache and len(it.kv_cache) for it in segments] == [2 if keeps else None for _, _, keeps in sequences]
 
 
 @settings(deadline=None, max_examples=30)
@@ -123,13 +124,13 @@ def test_a_block_alone_sees_the_rest_as_it_was(seed, start, width, behind, key_v
     """Running only a block gives what the literal pass gives that keeps all layers' other keys and values. Running
     everything again gives what it would without anything kept, bit for bit."""
     model = random_model(seed, replace(SMALL, num_key_value_heads=key_value_heads))
-    stop, length, kept = start + width, start + width + behind, []
+    stop, length, kv_cache = start + width, start + width + behind, []
     before, after, last = (random_embeds(seed + number, length) for number in range(3))
 
     def run(embeds, place):
         count = place.stop - place.start
-        part = Part(count, count, place, slice(0, length), kept)
-        return model(embeds[:, place], None, None, torch.arange(length)[place], [part])
+        segment = Segment(count, count, place, slice(0, length), kv_cache)
+        return model(embeds[:, place], packed([segment]), None, torch.arange(length)[place])
 
     whole, block = slice(0, length), slice(start, stop)
     assert run(before, whole).equal(model(before))
@@ -143,15 +144,15 @@ def test_a_block_alone_sees_the_rest_as_it_was(seed, start, width, behind, key_v
 def test_places_that_left_are_seen_no_more(seed, width, gap, behind):
     """After positions have left the middle of a sequence, a pass over what is left looks at nothing else that is kept,
     and the places behind the gap keep their positions."""
-    model, kept, length = random_model(seed), [], width + gap + behind
+    model, kv_cache, length = random_model(seed), [], width + gap + behind
     embeds = random_embeds(seed, length)
     left = torch.cat([torch.arange(width), torch.arange(width + gap, length)])
-    everything = Part(length, length, slice(0, length), slice(0, length), kept)
-    model(embeds, None, None, torch.arange(length), [everything])
-    fresh = model(embeds[:, left], None, None, left, [Part(len(left), len(left), left, left, kept)])
-    torch.testing.assert_close(fresh, model(embeds[:, left], None, None, left))
-    block = Part(width, width, slice(0, width), left, kept)
-    torch.testing.assert_close(model(embeds[:, :width], None, None, torch.arange(width), [block]), fresh[:, :width])
+    everything = Segment(length, length, slice(0, length), slice(0, length), kv_cache)
+    model(embeds, packed([everything]), None, torch.arange(length))
+    fresh = model(embeds[:, left], packed([Segment(len(left), len(left), left, left, kv_cache)]), None, left)
+    torch.testing.assert_close(fresh, model(embeds[:, left], bidirectional, None, left))
+    block = Segment(width, width, slice(0, width), left, kv_cache)
+    torch.testing.assert_close(model(embeds[:, :width], packed([block]), None, torch.arange(width)), fresh[:, :width])
 
 
 @settings(deadline=None, max_examples=20)
@@ -174,7 +175,7 @@ def test_a_turn_never_sees_a_later_one(seed, turns):
     last = turn_ids[0] == turn_ids.max()
     changed[0, last] += 1
     mask = dialogue_causal_mask(turn_ids)
-    before, after = model(embeds, mask)[0], model(changed, mask)[0]
+    before, after = model(embeds, masked(mask))[0], model(changed, masked(mask))[0]
     assert before[~last].equal(after[~last]) and not before[last].equal(after[last])
 
 
@@ -224,8 +225,8 @@ def test_a_mask_of_keys_hides_them_from_everybody(seed, length):
     keys = torch.rand(1, 1, 1, length, generator=torch.Generator().manual_seed(seed)) < 0.5
     keys[..., 0] = True
     dense, some = keys.expand(1, 1, length, length), torch.tensor([length - 1, 0])
-    torch.testing.assert_close(model(embeds, keys), model(embeds, dense))
-    torch.testing.assert_close(model(embeds, keys, some), model(embeds, dense)[:, some])
+    torch.testing.assert_close(model(embeds, masked(keys)), model(embeds, masked(dense)))
+    torch.testing.assert_close(model(embeds, masked(keys), some), model(embeds, masked(dense))[:, some])
 
 
 @settings(deadline=None, max_examples=20)

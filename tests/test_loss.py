@@ -16,6 +16,7 @@ from minllada_v import InputError
 from minllada_v.training.batch import Batch, denoiser, pad, splice_batch
 from minllada_v.chat import EOS, IGNORED, MASK, training_example
 from minllada_v.language import dialogue_causal_mask
+from minllada_v.language import masked as masked_attention
 from minllada_v.loss import likelihood_bound, masked_loss, training_loss
 from minllada_v.masking import EPSILON, Masks, draw_times, draw_uniform, mask_by_count, mask_by_time
 from minllada_v.tiles import picture_tiles
@@ -486,17 +487,24 @@ def test_picture_places_carry_no_label_and_the_pictures_turn():
     assert batch.labels[~shown].tolist() == [label for label, i in zip(labels[0], input_ids[0]) if i != -200]
 
 
-def test_the_attention_gets_a_mask_only_if_the_batch_needs_one():
+def test_the_attention_gets_a_mask_only_if_the_batch_needs_one(monkeypatch):
     """Sequences of one length see everything without any mask; a dense one would rule the fastest kernels out. In a
     filled-up batch a place sees its own sequence and nothing behind it."""
     model, _, _ = trainable()
-    masks = []
-    model.language_model.register_forward_pre_hook(lambda _, inputs: masks.append(inputs[1]))
+    masks, attention = [], torch.nn.functional.scaled_dot_product_attention
     filled_up, singles = filled_up_batch(model, dialogue_causal=False)
+
+    def watched(*tensors, attn_mask=None, **options):
+        masks[-1].append(attn_mask)
+        return attention(*tensors, attn_mask=attn_mask, **options)
+
+    monkeypatch.setattr("torch.nn.functional.scaled_dot_product_attention", watched)
     for batch in (singles[0], filled_up):
-        denoiser(model, batch)(batch.ids, batch.labels != IGNORED)
-    without, needed = masks
-    assert without is None
+        masks.append([])
+        denoiser(model, batch)(batch.ids, torch.ones_like(batch.ids, dtype=torch.bool))
+    without, (needed, *others) = masks
+    assert without and not any(mask is not None for mask in without)
+    assert others and all(mask.equal(needed) for mask in others)
     for row, single in enumerate(singles):
         length = single.ids.shape[1]
         assert needed[row, 0, :length, :length].all() and not needed[row, 0, :length, length:].any()
@@ -509,9 +517,9 @@ def test_logits_are_computed_at_masked_places_only():
     t, uniform = torch.tensor([0.2, 0.5, 0.0, 0.1]), draw_uniform(batch.labels, seeded(8))
     masked = mask_by_time(batch.labels, t, uniform).masked
     canvas = batch.ids.masked_fill(masked, mask_id)
-    embeddings = model.embed(canvas, torch.cat(batch.features))
+    embeddings = model.embed(canvas, batch.features)
     everywhere = model.language_model.lm_head(
-        model.language_model(embeddings, dialogue_causal_mask(batch.turn_ids)))  # (batch, length, vocabulary)
+        model.language_model(embeddings, masked_attention(dialogue_causal_mask(batch.turn_ids))))  # (batch, length, vocabulary)
     rows = []
     model.language_model.lm_head.register_forward_pre_hook(lambda _, inputs: rows.append(tuple(inputs[0].shape)))
     logits = denoiser(model, batch)(canvas, masked)

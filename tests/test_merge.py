@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minllada_v import InputError
-from minllada_v.answer import look, read_question
+from minllada_v.answer import encode_images, prompt_ids
 from minllada_v.chat import IMAGE_ID
 from minllada_v.merge import join_tiles, merge, shrink, unpad, with_newlines
 from minllada_v.model import splice
@@ -33,18 +33,18 @@ def test_golden_vision_features_and_projection(index):
 @pytest.mark.parametrize("index", range(7))
 def test_golden_spliced_embeddings(index):
     case = CASES["prompts"][index]
-    features = look(MODEL, [picture(case["image"])])
-    ids = read_question(TOKENIZER, "Describe the image in detail.", features)
+    features = encode_images(MODEL, [picture(case["image"])])
+    ids = prompt_ids(TOKENIZER, "Describe the image in detail.", features)
     assert len(ids) == case["length"]
-    embeds = MODEL.embed(ids[None], torch.cat(features))[0]
+    embeds = MODEL.embed(ids[None], features)[0]
     torch.testing.assert_close(embeds, TENSORS[f"prompt/{index}/inputs_embeds"], **CLOSE)
 
 
 def test_golden_spliced_embeddings_of_two_pictures():
-    features = look(MODEL, [picture(index) for index in CASES["multi"]["images"]])
-    ids = read_question(TOKENIZER, "What is the difference?", features)
+    features = encode_images(MODEL, [picture(index) for index in CASES["multi"]["images"]])
+    ids = prompt_ids(TOKENIZER, "What is the difference?", features)
     assert len(ids) == CASES["multi"]["length"]
-    norms = MODEL.embed(ids[None], torch.cat(features))[0].norm(dim=-1)
+    norms = MODEL.embed(ids[None], features)[0].norm(dim=-1)
     torch.testing.assert_close(norms, TENSORS["multi/inputs_embeds_norms"], **CLOSE)
 
 
@@ -52,12 +52,12 @@ def test_golden_spliced_embeddings_of_two_pictures():
 def test_golden_video_layouts(position):
     model = copy.copy(MODEL)
     model.config = replace(MODEL.config, newline_position=position)
-    features = look(model, video=video_frames())
-    ids = read_question(TOKENIZER, "What happens in the video?", features)
-    embeds = model.embed(ids[None], torch.cat(features))[0]
+    features = encode_images(model, video=video_frames())
+    ids = prompt_ids(TOKENIZER, "What happens in the video?", features)
+    embeds = model.embed(ids[None], features)[0]
     torch.testing.assert_close(embeds, TENSORS[f"video/{position}/inputs_embeds"], **CLOSE)
     last = torch.arange(len(ids) - 4, len(ids))
-    logits = model.logits(ids, torch.cat(features), last)
+    logits = model(ids, features, last)
     torch.testing.assert_close(logits, TENSORS[f"video/{position}/last_logits"], **CLOSE)
 
 
@@ -90,7 +90,7 @@ def test_the_config_says_how_far_a_map_is_shrunk(anyres_max):
     model = copy.copy(MODEL)
     model.config = replace(MODEL.config, anyres_max=anyres_max)
     grid = choose_grid((200, 150), model.config.grids, 56)
-    assert len(look(model, [picture(6)])[0]) == merged_length((200, 150), grid, 4, anyres_max)
+    assert len(encode_images(model, [picture(6)])[0]) == merged_length((200, 150), grid, 4, anyres_max)
 
 
 def test_unpadding_rounds_in_the_released_order():
@@ -182,7 +182,7 @@ def test_embedding_puts_features_in_order_at_their_places(seed):
     ids = torch.randint(-3, 600, (2, 12), generator=generator)
     ids[ids < 0] = IMAGE_ID
     features = torch.randn(24, 32, generator=generator)
-    embeds, rows = MODEL.embed(ids, features), iter(features)
+    embeds, rows = MODEL.embed(ids, [features]), iter(features)
     table = MODEL.language_model.embed_tokens.weight
     for index, vector in zip(ids.flatten().tolist(), embeds.flatten(0, 1)):
         assert vector.equal(next(rows) if index == IMAGE_ID else table[index])

@@ -2,31 +2,29 @@
 
 from contextlib import ExitStack
 from copy import deepcopy
-from dataclasses import replace
 from unittest.mock import patch
 
 import torch
 from golden_data import golden_model, picture
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_batch_answer import requests
+from test_answer_batch import requests
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from minllada_v.answer import look, read_question
-from minllada_v.batch_answer import read_request
+from minllada_v.answer import encode_images, prepare, prompt_ids
 from minllada_v.packing import packed_denoiser
-from minllada_v.sampler import View, sample
+from minllada_v.sampler import ModelInput, sample
 
 MODEL, TOKENIZER = golden_model()
 NUMBERLESS = deepcopy(MODEL).to("meta")
-FEATURES = [[], look(MODEL, [picture(0)])]
+FEATURES = [[], encode_images(MODEL, [picture(0)])]
 
 
 @st.composite
 def canvases(draw):
     """Whether its keys and values are kept, pictures, token ids, where the active block is and what a stop cuts out."""
     features = draw(st.sampled_from(FEATURES))
-    prompt = read_question(TOKENIZER, draw(st.sampled_from(["Hi", "What is it?"])), features)
+    prompt = prompt_ids(TOKENIZER, draw(st.sampled_from(["Hi", "What is it?"])), features)
     block, behind, gap, suffix = (draw(st.integers(least, 4)) for least in (1, 0, 0, 0))
     start = len(prompt)
     generator = torch.Generator().manual_seed(draw(st.integers(0, 2**32)))
@@ -37,21 +35,20 @@ def canvases(draw):
 
 @settings(deadline=None, max_examples=25)
 @given(st.lists(canvases(), min_size=1, max_size=3))
-def test_each_view_gets_what_the_model_says_of_its_canvas_alone(drawn):
+def test_each_input_gets_what_the_model_says_of_its_canvas_alone(drawn):
     """Side by side and while the canvases stay as they are: all of each, then what a stop leaves of it, then the block
     from what is kept. Every place keeps its position, and what was cut out is seen no more."""
     denoise = packed_denoiser(MODEL, [features for _, features, *_ in drawn])
-    kept = [[] if keeps else None for keeps, *_ in drawn]
+    kv_caches = [[] if keeps else None for keeps, *_ in drawn]
 
     def check(cut: bool, alone: bool):
-        views, expected = [], []
+        inputs, expected = [], []
         for number, (keeps, features, ids, left, block) in enumerate(drawn):
             positions = left if cut else torch.arange(len(ids))
-            run, asked = block if alone and keeps else slice(0, len(positions)), torch.arange(len(ids))[block]
-            views.append(View(number, ids[positions], positions, run, asked, kept[number]))
-            shown = torch.cat(features or [torch.empty(0, MODEL.config.hidden_size)])
-            expected.append(MODEL.logits(ids[positions], shown, asked, positions))
-        torch.testing.assert_close(denoise(views), torch.cat(expected), rtol=1e-4, atol=1e-4)
+            window, asked = block if alone and keeps else slice(0, len(positions)), torch.arange(len(ids))[block]
+            inputs.append(ModelInput(number, ids[positions], positions, window, asked, kv_caches[number]))
+            expected.append(MODEL(ids[positions], features, asked, position_ids=positions))
+        torch.testing.assert_close(denoise(inputs), torch.cat(expected), rtol=1e-4, atol=1e-4)
 
     with torch.no_grad():
         check(cut=False, alone=False)
@@ -84,9 +81,12 @@ class Numberless(TorchDispatchMode):
 def test_a_step_waits_for_the_device_once_and_computes_what_is_asked(asked, seed):
     """Whatever the settings: after each pass a GPU is waited for once, to fetch the choices; attention never gets a
     mask; and the last layer computes only keys and values where no logits are asked for."""
-    questions = [read_request(MODEL, TOKENIZER, request, {}) for request in asked]
-    denoise = packed_denoiser(NUMBERLESS, [features for _, features in questions])
-    rows = [replace(row, generator=None) for row, _ in questions]  # there is none for this device
+    features = [encode_images(MODEL, request.images) for request in asked]
+    denoise = packed_denoiser(NUMBERLESS, features)
+    canvases = [prepare(MODEL, TOKENIZER, prompt_ids(TOKENIZER, request.prompt, shown, request.history),
+                        request.sampler) for request, shown in zip(asked, features, strict=True)]
+    for canvas in canvases:
+        canvas.generator = None  # there is none for this device
     masks, sizes, passes = set(), set(), 0
     language_model, attention = NUMBERLESS.language_model, torch.nn.functional.scaled_dot_product_attention
 
@@ -100,9 +100,9 @@ def test_a_step_waits_for_the_device_once_and_computes_what_is_asked(asked, seed
             stack.callback(module.register_forward_pre_hook(lambda _, inputs: sizes.add(inputs[0].shape[-2])).remove)
         stack.enter_context(patch("torch.nn.functional.scaled_dot_product_attention", attend))
         watched = stack.enter_context(Numberless(seed))
-        for steps in sample(denoise, rows):
+        for steps in sample(denoise, canvases):
             passes += 1
-            assert sizes == {sum(len(step.candidates) * (2 if rows[number].config.cfg_scale else 1)
+            assert sizes == {sum(len(step.candidates) * (2 if canvases[number].config.cfg_scale else 1)
                                  for number, step in steps)}
             sizes.clear()
     assert masks == {None} and watched.waits == passes

@@ -1,5 +1,6 @@
 """The reverse process: the released answers, and what every answer obeys whatever the model says."""
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,16 +13,17 @@ from hypothesis import strategies as st
 from literal import literal_sample
 
 from minllada_v import InputError, SamplerConfig, answer
-from minllada_v.answer import denoise_answer, look, read_question
-from minllada_v.sampler import Row, Step, View, find_stop, sample, transfer_schedule
+from minllada_v.answer import answer_steps, encode_images, prompt_ids
+from minllada_v.sampler import Canvas, ModelInput, Step, find_stop, sample, transfer_schedule
 
 VOCABULARY, MASK_ID, FORBIDDEN = 9, 7, (1, 3)
 GOLDEN_CASES = [*CASES["generate"], CASES["generate_text_only"]]
 
 
 def golden_settings(case: dict) -> SamplerConfig:
-    return SamplerConfig(case["gen_length"], case["steps"], case["block_length"], cfg_scale=case.get("cfg_scale", 0.0),
-                         stop=tuple(case.get("stop", ())), suffix=case.get("generation_suffix", ""))
+    return SamplerConfig(case["gen_length"], steps=case["steps"], block_length=case["block_length"],
+                         cfg_scale=case.get("cfg_scale", 0.0), stop=tuple(case.get("stop", ())),
+                         suffix=case.get("generation_suffix", ""))
 
 
 @pytest.mark.parametrize("case", GOLDEN_CASES, ids=lambda case: "-".join(map(str, list(case.values())[1:-1]))[-40:])
@@ -29,9 +31,9 @@ def test_golden_answers_token_for_token(case):
     model, tokenizer = golden_model()
     pictures = [picture(case["image"])] if "image" in case else []
     question = "Describe the image in detail." if pictures else "What is 1+1?"
-    features = look(model, pictures)
-    ids = read_question(tokenizer, question, features)
-    *_, last = denoise_answer(model, tokenizer, ids, features, golden_settings(case))
+    features = encode_images(model, pictures)
+    ids = prompt_ids(tokenizer, question, features)
+    *_, last = answer_steps(model, tokenizer, ids, features, golden_settings(case))
     assert last.answer.tolist() == case["output"]
     text = tokenizer.decode(case["output"], skip_special_tokens=True).strip()
     assert answer(model, tokenizer, question, pictures, sampler=golden_settings(case)) == text
@@ -61,24 +63,24 @@ class MadeUpDenoiser:
     def everywhere(self, canvas: torch.Tensor, seen: list[int] | torch.Tensor) -> torch.Tensor:
         return torch.sin(torch.einsum("lvk,k->lv", self.mix[:, :, seen], canvas[seen].float())) * 2 + self.base
 
-    def look(self, view: View) -> torch.Tensor:
-        """A view's logits. What is kept of a canvas is what stood on it when its places last ran."""
-        kept = [] if view.kept is None else view.kept
-        if not kept:
-            kept.append(torch.full((len(self.base),), -99))
-        kept[0][view.positions[view.run]] = view.ids[view.run]
-        return self.everywhere(kept[0], view.positions)[view.positions[view.asked]]
+    def logits(self, it: ModelInput) -> torch.Tensor:
+        """What is wanted of one input. The cache of a canvas is what stood on it when its positions last ran."""
+        kv_cache = [] if it.kv_cache is None else it.kv_cache
+        if not kv_cache:
+            kv_cache.append(torch.full((len(self.base),), -99))
+        kv_cache[0][it.position_ids[it.window]] = it.ids[it.window]
+        return self.everywhere(kv_cache[0], it.position_ids)[it.position_ids[it.logits_at]]
 
-    def __call__(self, views: list[View]) -> torch.Tensor:
-        return torch.cat([self.look(view) for view in views])
+    def __call__(self, inputs: list[ModelInput]) -> torch.Tensor:
+        return torch.cat([self.logits(it) for it in inputs])
 
 
 def sample_one(denoise, prompt, config, mask_id, forbidden=(), stops=(), suffix=(), generator=None) -> Iterator[Step]:
     """Sample a single answer from a model `denoise(canvas, positions)` that always sees the whole canvas."""
-    def ask(views):
-        return torch.cat([denoise(view.ids, view.asked) for view in views])
-    row = Row(prompt, config, mask_id, forbidden, stops, suffix, generator)
-    return (step for [(_, step)] in sample(ask, [row]))
+    def ask(inputs):
+        return torch.cat([denoise(it.ids, it.logits_at) for it in inputs])
+    canvas = Canvas(prompt, config, mask_id, forbidden, stops, suffix, generator)
+    return (step for [(_, step)] in sample(ask, [canvas]))
 
 
 @st.composite
@@ -96,8 +98,10 @@ def situations(draw, with_stops: bool = True, with_threshold: bool = True):
         refresh_every=draw(st.sampled_from([1, 1, 2, 3, 100])),
     )
     threshold = draw(st.sampled_from([None, None, 0.0, 0.3, 0.5, 0.8, 2.0])) if with_threshold else None
-    if threshold is not None:
-        config = replace(config, steps=config.gen_length, remasking="low_confidence", threshold=threshold)
+    factor = draw(st.sampled_from([None, 0.0, 0.5, 1.0, 1.7])) if with_threshold and threshold is None else None
+    if (threshold, factor) != (None, None):
+        config = replace(config, steps=config.gen_length, remasking="low_confidence", threshold=threshold,
+                         factor=factor)
     token = st.sampled_from([index for index in range(VOCABULARY) if index not in (MASK_ID, *FORBIDDEN)])
     prompt = torch.tensor(draw(st.lists(st.integers(0, VOCABULARY - 1), max_size=4)), dtype=torch.long)
     suffix = draw(st.lists(token, max_size=3))
@@ -108,8 +112,8 @@ def situations(draw, with_stops: bool = True, with_threshold: bool = True):
 
 def run(denoiser, prompt, config, stops, suffix) -> list[Step]:
     generator = torch.Generator().manual_seed(config.seed)
-    row = Row(prompt, config, MASK_ID, FORBIDDEN, stops, suffix, generator)
-    return [step for [(_, step)] in sample(denoiser, [row])]
+    canvas = Canvas(prompt, config, MASK_ID, FORBIDDEN, stops, suffix, generator)
+    return [step for [(_, step)] in sample(denoiser, [canvas])]
 
 
 @settings(deadline=None, max_examples=200)
@@ -121,7 +125,7 @@ def test_fast_sampler_equals_the_literal_one(situation):
     expected = literal_sample(
         denoiser.everywhere, prompt.tolist(), config.gen_length, config.steps, config.block_length, config.temperature,
         config.cfg_scale, config.remasking, MASK_ID, FORBIDDEN, stops, suffix,
-        torch.Generator().manual_seed(config.seed), None, config.refresh_every, config.threshold,
+        torch.Generator().manual_seed(config.seed), None, config.refresh_every, config.threshold, config.factor,
     )
     assert run(*situation)[-1].answer.tolist() == expected
 
@@ -233,9 +237,9 @@ def test_forward_passes_are_counted(situation):
     denoiser, prompt, config, stops, suffix = situation
     asked = []
 
-    def counting(views):
-        asked.extend(view.asked.tolist() for view in views)
-        return denoiser(views)
+    def counting(inputs):
+        asked.extend(it.logits_at.tolist() for it in inputs)
+        return denoiser(inputs)
 
     steps = run(counting, prompt, config, stops, suffix)
     passes = 2 if config.cfg_scale > 0 else 1
@@ -249,42 +253,44 @@ def test_only_refreshes_run_the_whole_canvas(situation):
     """The first step of a block and every r-th after it run all that is in sight; the others run the block alone, in
     sight itself; asked is only what runs. An exact run always sees the whole canvas, and keeps nothing."""
     denoiser, prompt, config, stops, suffix = situation
-    views = []
-    steps = run(lambda asked: views.append(asked) or denoiser(asked), prompt, config, stops, suffix)
-    length, turns = len(steps[0].canvas), {}
-    for step, (view, *others) in zip(steps, views):
-        block = (int(view.asked[0]) - len(prompt)) // config.block_length
-        turn = turns[block] = turns.get(block, -1) + 1
+    passes = []
+    steps = run(lambda inputs: passes.append(inputs) or denoiser(inputs), prompt, config, stops, suffix)
+    length, steps_in_block = len(steps[0].canvas), {}
+    for step, (prompted, *others) in zip(steps, passes, strict=True):
+        block = (int(prompted.logits_at[0]) - len(prompt)) // config.block_length
+        step_in_block = steps_in_block[block] = steps_in_block.get(block, -1) + 1
         start = len(prompt) + block * config.block_length
-        whole = list(range(len(view.ids)))
-        expected = whole if turn % config.refresh_every == 0 else [
-            place for place in whole if start <= view.positions[place] < start + config.block_length]
-        assert whole[view.run] == expected and set(view.asked.tolist()) <= set(expected)
-        assert view.positions[view.asked].tolist() == step.candidates.tolist()
-        assert (view.kept is None) == (config.refresh_every == 1)
-        if config.refresh_every == 1 and config.threshold is None:
-            assert view.positions.tolist() == list(range(length))
+        whole = list(range(len(prompted.ids)))
+        expected = whole if step_in_block % config.refresh_every == 0 else [
+            place for place in whole if start <= prompted.position_ids[place] < start + config.block_length]
+        assert whole[prompted.window] == expected and set(prompted.logits_at.tolist()) <= set(expected)
+        assert prompted.position_ids[prompted.logits_at].tolist() == step.candidates.tolist()
+        assert (prompted.kv_cache is None) == (config.refresh_every == 1)
+        if config.exact:
+            assert prompted.position_ids.tolist() == list(range(length))
+        assert len(others) == (config.cfg_scale > 0)
         for unprompted in others:
             assert (unprompted.ids[: len(prompt)] == MASK_ID).all()
-            assert unprompted.ids[len(prompt):].equal(view.ids[len(prompt):])
-            assert (unprompted.run, unprompted.kept is None) == (view.run, view.kept is None)
+            assert unprompted.ids[len(prompt):].equal(prompted.ids[len(prompt):])
+            assert (unprompted.window, unprompted.kv_cache is None) == (prompted.window, prompted.kv_cache is None)
+            assert unprompted.kv_cache is None or unprompted.kv_cache is not prompted.kv_cache
 
 
-@pytest.mark.parametrize("fast", [{}, {"refresh_every": 2}, {"refresh_every": 9}, {"threshold": 0.99}])
+@pytest.mark.parametrize("fast", [{}, {"refresh_every": 2}, {"refresh_every": 9}, {"threshold": 0.99}, {"factor": 0.1}])
 def test_what_stands_behind_a_stop_leaves_the_canvas_unless_it_is_exact(fast):
     """Of prompt, four places and suffix the place in front of the last is the surest, and its token is the stop."""
-    views = []
+    seen = []
     table = torch.zeros(6, VOCABULARY)
     table[3, 5] = 9
 
-    def denoise(asked):
-        views.extend(asked)
-        return torch.cat([table[view.positions[view.asked]] for view in asked])
+    def denoise(inputs):
+        seen.extend(it.position_ids.tolist() for it in inputs)
+        return torch.cat([table[it.position_ids[it.logits_at]] for it in inputs])
 
-    row = Row(torch.tensor([0]), SamplerConfig(4, **fast), MASK_ID, FORBIDDEN, stops=[[5]], suffix=[6])
-    list(sample(denoise, [row]))
+    canvas = Canvas(torch.tensor([0]), SamplerConfig(4, **fast), MASK_ID, FORBIDDEN, stops=[[5]], suffix=[6])
+    list(sample(denoise, [canvas]))
     left = [0, 1, 2, 3, 5] if fast else list(range(6))
-    assert [view.positions.tolist() for view in views] == [list(range(6)), left, left]
+    assert seen == [list(range(6)), left, left]
 
 
 @settings(deadline=None)
@@ -327,7 +333,9 @@ def test_the_ends_of_the_threshold(situation):
 def test_a_model_that_ignores_the_rest_gives_one_answer_for_every_refresh(situation, refresh_every):
     """Where a place's logits depend on the place alone, nothing that is kept can be stale."""
     denoiser, prompt, config, stops, suffix = situation
-    alone = lambda views: torch.cat([denoiser.base[view.positions[view.asked]] for view in views])  # noqa: E731
+    def alone(inputs):
+        return torch.cat([denoiser.base[it.position_ids[it.logits_at]] for it in inputs])
+
     exact, cached = (run(alone, prompt, replace(config, refresh_every=every), stops, suffix)
                      for every in (1, refresh_every))
     assert exact[-1].answer.equal(cached[-1].answer) and len(exact) == len(cached)
@@ -335,21 +343,21 @@ def test_a_model_that_ignores_the_rest_gives_one_answer_for_every_refresh(situat
 
 @settings(deadline=None)
 @given(st.lists(situations(), min_size=2, max_size=4), st.randoms())
-def test_rows_answer_together_as_they_do_alone_in_any_order(situations, random):
-    """Side by side, each row with its own model, length, settings and chance, every step of every row is what it is
-    alone, and a row that is finished is asked about no more."""
+def test_canvases_answer_together_as_they_do_alone_in_any_order(situations, random):
+    """Side by side, each canvas with its own model, length, settings and chance, every step of every canvas is what
+    it is alone, and one that is finished is asked about no more."""
     alone = [run(*situation) for situation in situations]
     order = list(range(len(situations)))
     random.shuffle(order)
-    rows = [Row(prompt, config, MASK_ID, FORBIDDEN, stops, suffix, torch.Generator().manual_seed(config.seed))
-            for _, prompt, config, stops, suffix in (situations[number] for number in order)]
-    together, asked = [[] for _ in rows], []
+    canvases = [Canvas(prompt, config, MASK_ID, FORBIDDEN, stops, suffix, torch.Generator().manual_seed(config.seed))
+                for _, prompt, config, stops, suffix in (situations[number] for number in order)]
+    together, asked = [[] for _ in canvases], []
 
-    def denoise(views):
-        asked.append({view.row for view in views})
-        return torch.cat([situations[order[view.row]][0].look(view) for view in views])
+    def denoise(inputs):
+        asked.append({it.canvas for it in inputs})
+        return torch.cat([situations[order[it.canvas]][0].logits(it) for it in inputs])
 
-    for steps in sample(denoise, rows):
+    for steps in sample(denoise, canvases):
         assert {number for number, _ in steps} == asked[-1]
         for number, step in steps:
             together[number].append(step)
@@ -394,7 +402,7 @@ def test_confidence_tells_sure_from_surer():
 def test_equal_confidences_go_left_to_right():
     """Of a hundred places of one confidence each step takes the leftmost that are open."""
     flat = lambda canvas, positions: torch.arange(VOCABULARY).float().expand(len(positions), -1)  # noqa: E731
-    steps = list(sample_one(flat, torch.tensor([0]), SamplerConfig(100, 10), MASK_ID))
+    steps = list(sample_one(flat, torch.tensor([0]), SamplerConfig(100, steps=10), MASK_ID))
     assert [place for step in steps for place in step.committed.tolist()] == list(range(1, 101))
 
 
@@ -408,7 +416,59 @@ def test_the_logits_handed_in_are_left_alone():
 def test_far_too_many_steps_take_no_time():
     """Steps that would commit nothing are not run, and not even counted out."""
     flat = lambda canvas, positions: torch.zeros(len(positions), VOCABULARY)  # noqa: E731
-    assert len(list(sample_one(flat, torch.tensor([0]), SamplerConfig(4, 10**15), MASK_ID))) == 4
+    assert len(list(sample_one(flat, torch.tensor([0]), SamplerConfig(4, steps=10**15), MASK_ID))) == 4
+
+
+def margin(logits: torch.Tensor, tokens: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
+    """How far the likeliest token is ahead of the next: a rule of one's own."""
+    first, second = logits.softmax(dim=-1).topk(2).values.unbind(dim=-1)
+    return first - second
+
+
+@settings(deadline=None)
+@given(situations(with_threshold=False))
+def test_what_sure_means_can_be_any_function_of_the_logits(situation):
+    """With a rule of one's own, the surest by that rule go first, whatever else is set; it is given the logits without
+    noise, and those of forbidden tokens are −∞."""
+    denoiser, prompt, config, stops, suffix = situation
+    given = []
+
+    def noted_margin(logits, tokens, generator):
+        assert (logits[:, [MASK_ID, *FORBIDDEN]] == -torch.inf).all() and logits.shape == (len(tokens), VOCABULARY)
+        given.append(margin(logits, tokens, generator))
+        return given[-1]
+
+    steps = run(denoiser, prompt, replace(config, remasking=noted_margin), stops, suffix)
+    for step, confidence in zip(steps, given, strict=True):
+        assert step.confidence.equal(confidence)
+        committed = torch.isin(step.candidates, step.committed)
+        assert committed.all() or step.confidence[committed].min() >= step.confidence[~committed].max()
+    assert steps
+
+
+def test_random_remasking_draws_its_order_from_the_generator():
+    """At temperature 0 chance decides nothing but the order, and the order is that of the uniform numbers that this
+    seed gives: a draw that must never change."""
+    flat = lambda canvas, positions: torch.arange(VOCABULARY).float().expand(len(positions), -1)  # noqa: E731
+    steps = list(sample_one(flat, torch.tensor([0]), SamplerConfig(6, remasking="random"), MASK_ID,
+                            generator=torch.Generator().manual_seed(7)))
+    twin, open_places, expected = torch.Generator().manual_seed(7), list(range(1, 7)), []
+    for _ in range(6):
+        uniform = torch.rand(len(open_places), dtype=torch.float64, generator=twin)
+        expected.append(open_places.pop(int(uniform.argmax())))
+    assert [int(step.committed) for step in steps] == expected == [5, 3, 2, 6, 4, 1]
+
+
+@pytest.mark.parametrize("factor, left", [(0.0, [2, 1, 0]), (0.7, [2, 1, 0]), (0.8, [1, 0]), (1.4, [1, 0]), (1.7, [0])])
+def test_a_factor_commits_the_longest_run_that_is_sure_enough(factor, left):
+    """Three places with confidences 0.9, 0.75 and 0.6. The second needs 1 − f/3, the third 1 − f/4, the first nothing;
+    after a step the ranks begin anew."""
+    table = torch.full((3, VOCABULARY), -torch.inf)
+    for place, sure in enumerate((0.9, 0.75, 0.6)):
+        table[place, 2], table[place, 4] = math.log(sure), math.log(1 - sure)
+    steps = sample_one(lambda canvas, positions: table[positions], torch.tensor([], dtype=torch.long),
+                       SamplerConfig(3, factor=factor), MASK_ID)
+    assert [int((step.canvas == MASK_ID).sum()) for step in steps] == left
 
 
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
@@ -446,6 +506,10 @@ def test_broken_logits_name_the_step(bad, remasking):
         ({"threshold": float("nan")}, "threshold must be 0 or more"),
         ({"threshold": 0.9, "steps": 64}, "leave out steps, not 64"),
         ({"threshold": 0.9, "remasking": "random"}, "a threshold needs the model's own confidence"),
+        ({"factor": -0.1}, "factor must be 0 or more"),
+        ({"factor": 1.0, "steps": 64}, "leave out steps, not 64"),
+        ({"factor": 1.0, "remasking": "random"}, "a factor needs the model's own confidence"),
+        ({"factor": 1.0, "threshold": 0.9}, "threshold and factor are two rules for the same thing"),
     ],
 )
 def test_settings_that_do_not_fit_are_named(values, says):

@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from copy import copy
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from statistics import mean
@@ -20,13 +22,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minllada_v import InputError, SamplerConfig, Tokenizer, answer
-from minllada_v.answer import look
-from minllada_v.autoregressive import answer_left_to_right
+from minllada_v.answer import encode_images
 from minllada_v.evaluation.benchmarks import BENCHMARKS
 from minllada_v.evaluation.questions import Question
 from minllada_v.chat import MASK
 from minllada_v.errors import RunError
-from minllada_v.language import dialogue_causal_mask
+from minllada_v.language import dialogue_causal_mask, masked
 from minllada_v.world.scenes import SIZES as PICTURES
 from minllada_v.training.options import parse_arguments
 
@@ -154,9 +155,12 @@ def test_a_small_set_is_the_beginning_of_a_large_one_and_a_half_written_folder_i
     assert lessons.main(command) == 2
 
 
-def judge(kind, gen_length: int):
+
+
+def judge(gen_length: int, model=None):
+    golden, tokenizer = golden_model()
     benchmark = measure.replace(BENCHMARKS["small-world"], sampler=SamplerConfig(gen_length))
-    return kind(*golden_model(), benchmark, "Be brief.")
+    return measure.Judge(model or golden, tokenizer, benchmark, "Be brief.")
 
 
 def test_without_a_history_it_makes_no_difference_that_earlier_turns_see_nothing_of_the_last():
@@ -172,16 +176,16 @@ def test_in_a_dialogue_earlier_turns_are_hidden_from_the_last_question():
     model, tokenizer = golden_model()
     history, shown, length = [("What is it?", "A cat.")], [picture(0)], 3
     said = measure.answer_by_turns(model, tokenizer, "Which colour?", shown, history, "", SamplerConfig(length))
-    features = look(model, shown)
-    ids = measure.read_question(tokenizer, "Which colour?", features, history, "")
-    first_turn = len(measure.read_question(tokenizer, *history[0][:1], features, [], "")) + len(
+    features = encode_images(model, shown)
+    ids = measure.prompt_ids(tokenizer, "Which colour?", features, history, "")
+    first_turn = len(measure.prompt_ids(tokenizer, *history[0][:1], features, [], "")) + len(
         tokenizer.encode("A cat.")) + 1
     canvas = torch.cat([ids, torch.full((length,), tokenizer.token_id(MASK))])
     turn_ids = (torch.arange(len(canvas)) >= first_turn).int()[None]
     never = [tokenizer.special[name] for name in (
         "<|endoftext|>", "<|startoftext|>", "<|start_header_id|>", "<|end_header_id|>", "<|mdm_mask|>")]
     for _ in range(length):
-        hidden_states = model.language_model(model.embed(canvas[None], features[0]), dialogue_causal_mask(turn_ids))
+        hidden_states = model.language_model(model.embed(canvas[None], features), masked(dialogue_causal_mask(turn_ids)))
         p = model.language_model.lm_head(hidden_states[0, -length:]).double()
         p[:, never] = -torch.inf
         best, tokens = p.softmax(dim=-1).max(dim=-1)
@@ -198,16 +202,19 @@ def test_in_a_dialogue_earlier_turns_are_hidden_from_the_last_question():
 def test_right_answers_are_counted_by_ability_and_by_turn():
     """A twin is asked as a twin; a dialogue is right if all of it is."""
     model, tokenizer = golden_model()
-    first = answer_left_to_right(model, tokenizer, "What?", [], system="Be brief.", gen_length=3)
-    second = answer_left_to_right(model, tokenizer, "And?", [], None, [("What?", first)], "Be brief.", 3)
+    model = copy(model)
+    model.config = replace(model.config, autoregressive=True)
+    sampler = SamplerConfig(3)
+    first = answer(model, tokenizer, "What?", system="Be brief.", sampler=sampler)
+    second = answer(model, tokenizer, "And?", history=[("What?", first)], system="Be brief.", sampler=sampler)
     questions = [Question("1", "dialogue", (("What?", (first,)), ("And?", (second,)))),
                  Question("2", "dialogue", (("What?", (first,)), ("And?", ("never",)))),
                  Question("3", "colour", (("What?", (first,)),)), Question("4", "colour", (("What?", ("never",)),))]
-    assert measure.right_answers(judge(measure.LeftToRight, 3), questions) == {
+    assert measure.right_answers(judge(3, model), questions) == {
         "dialogue": [1, 2], "turn 1": [2, 2], "turn 2": [1, 2], "colour": [1, 2]}
     broken = [Question("5", "colour", (("<image> <image>", ("red",)),), images=(picture(0),))]
     with pytest.raises(InputError):
-        measure.right_answers(judge(measure.Judge, 3), broken)
+        measure.right_answers(judge(3), broken)
 
 
 # Making runs.

@@ -18,12 +18,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ..answer import answer_text
-from ..batch_answer import Request, last_steps, read_request
+from ..answer import Request, answer_batch
 from ..errors import InputError, kind_of
 from ..model import LLaDAV
 from ..processes import rank_and_size
-from ..sampler import SamplerConfig
+from ..sampler_config import SamplerConfig
 from ..tokenizer import Tokenizer
 
 try:
@@ -171,20 +170,10 @@ def run_batch(
 
 def answer_lines(model: LLaDAV, tokenizer: Tokenizer, lines: Sequence[Line], seen: dict) -> list[dict]:
     """The record of each line. What is wrong with one costs the others nothing."""
-    records, questions = {}, {}
-    for identity, request in lines:
-        try:
-            if isinstance(request, InputError):
-                raise request
-            questions[identity] = read_request(model, tokenizer, request, seen)
-        except InputError as error:
-            records[identity] = {"id": identity, "error": str(error)}
-    try:
-        for identity, step in zip(questions, last_steps(model, list(questions.values()))):
-            tokens = step.answer.tolist()
-            records[identity] = {"id": identity, "text": answer_text(tokenizer, step), "tokens": tokens}
-    except InputError as error:  # logits that are no numbers; alone, each answer is what it is
-        if len(lines) > 1:
-            return [record for line in lines for record in answer_lines(model, tokenizer, [line], seen)]
-        records[lines[0][0]] = {"id": lines[0][0], "error": str(error)}
+    records = {identity: {"id": identity, "error": str(request)}
+               for identity, request in lines if isinstance(request, InputError)}
+    good = {identity: request for identity, request in lines if identity not in records}
+    for identity, reply in zip(good, answer_batch(model, tokenizer, list(good.values()), seen), strict=True):
+        records[identity] = {"id": identity} | (
+            {"error": str(reply)} if isinstance(reply, InputError) else {"text": reply.text, "tokens": reply.tokens})
     return [records[identity] for identity, _ in lines]

@@ -15,7 +15,7 @@ from .metrics import (
     anls, contained, exact_match, expected_letter, formula_match, letter_match, number_or_letter, read_yes_no,
     relaxed_match, yes_no_match,
 )
-from ..sampler import SamplerConfig
+from ..sampler_config import SamplerConfig
 
 LETTER = "Answer with the option's letter from the given choices directly."
 WORD = "Answer the question using a single word or phrase."
@@ -39,10 +39,10 @@ class Benchmark:
     remark: str = ""  # what the number cannot claim
 
 
-_CHOICE = Benchmark("", "accuracy", letter_match, SamplerConfig(2, 2, 2), LETTER)  # the question may hold the options
-_YES_NO = Benchmark("", "yes or no", yes_no_match, SamplerConfig(2, 2, 2), WORD)
-_DOCUMENT = Benchmark("", "ANLS", anls, SamplerConfig(32, 16, 32), WORD)
-_THINKING = Benchmark("", "accuracy", number_or_letter, SamplerConfig(96, 48, 96), mode=" /think", remark=(
+_CHOICE = Benchmark("", "accuracy", letter_match, SamplerConfig(2, steps=2, block_length=2), LETTER)  # the question may hold the options
+_YES_NO = Benchmark("", "yes or no", yes_no_match, SamplerConfig(2, steps=2, block_length=2), WORD)
+_DOCUMENT = Benchmark("", "ANLS", anls, SamplerConfig(32, steps=16, block_length=32), WORD)
+_THINKING = Benchmark("", "accuracy", number_or_letter, SamplerConfig(96, steps=48, block_length=96), mode=" /think", remark=(
     "The paper has a language model find the answer in what was said. Here a fixed rule reads it, so this number "
     "and the paper's cannot be compared."))
 
@@ -61,13 +61,13 @@ BENCHMARKS = {
     "mlvu": replace(_CHOICE, title="MLVU"),
     "pope": replace(_YES_NO, title="POPE"),
     "mme": replace(_YES_NO, title="MME", metric="accuracy + accuracy⁺"),
-    "chartqa": Benchmark("ChartQA", "relaxed accuracy", relaxed_match, SamplerConfig(16, 16, 16, stop=("\n",)),
+    "chartqa": Benchmark("ChartQA", "relaxed accuracy", relaxed_match, SamplerConfig(16, stop=("\n",)),
                          "Answer the question with a single word."),
     "docvqa": replace(_DOCUMENT, title="DocVQA"),
     "infovqa": replace(_DOCUMENT, title="InfoVQA"),
     "ocrbench": replace(_DOCUMENT, title="OCRBench", metric="contained", rule=contained, suffix=""),
     "mathvista": replace(_THINKING, title="MathVista"),
-    "mathverse": replace(_THINKING, title="MathVerse", sampler=SamplerConfig(64, 32, 64)),
+    "mathverse": replace(_THINKING, title="MathVerse", sampler=SamplerConfig(64, steps=32, block_length=64)),
     "small-world": Benchmark("small world", "exact answers", exact_match, mode="", remark=(
         "A dialogue counts if every turn is right, where the model's own answers are the history of the next turn.")),
 }

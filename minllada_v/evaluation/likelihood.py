@@ -6,12 +6,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..answer import read_question
+from ..answer import prompt_ids
 from ..training.batch import Batch, denoiser
 from ..chat import END_OF_TURN, IGNORED, MASK
 from ..errors import InputError
 from ..loss import BatchDenoiser, likelihood_bound
-from ..model import LLaDAV, check_diffusion
+from ..model import LLaDAV
 from ..tokenizer import Tokenizer
 
 DRAWS = 128  # as LLaDA (arXiv 2502.09992) takes
@@ -34,9 +34,10 @@ def answer_bounds(
     answers are masked with the same random numbers, so that chance does not favour any. An answer of n tokens has only
     2ⁿ − 1 masks, and each is looked at once. Raises `InputError` as `answer.answer` does.
     """
-    check_diffusion(model)
+    if model.config.autoregressive:
+        raise InputError("likelihoods are estimated by masking, and this model was trained with --autoregressive")
     system = model.config.system if system is None else system
-    ids = read_question(tokenizer, prompt, features, system=system)
+    ids = prompt_ids(tokenizer, prompt, features, system=system)
     bounds = []
     for text in answers:
         tokens = torch.tensor([*tokenizer.encode(text), tokenizer.token_id(END_OF_TURN)])

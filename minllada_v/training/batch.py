@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from ..chat import IGNORED
-from ..language import dialogue_causal_mask
+from ..language import bidirectional, dialogue_causal_mask, masked as masked_attention
 from ..loss import BatchDenoiser
 from ..model import LLaDAV, splice
 
@@ -69,15 +69,13 @@ def denoiser(model: LLaDAV, batch: Batch) -> BatchDenoiser:
     Only the masked places' hidden states go through `lm_head`: logits at every place would be the largest tensor of
     all by far. Without turns no mask is handed to the attention, which is then fastest.
     """
-    nothing = torch.empty(0, model.config.hidden_size, device=model.device, dtype=model.compute_dtype)
-    features = torch.cat([nothing, *(rows.to(nothing) for rows in batch.features)])
-    attention_mask = None if batch.turn_ids is None else dialogue_causal_mask(batch.turn_ids)
+    attend = bidirectional if batch.turn_ids is None else masked_attention(dialogue_causal_mask(batch.turn_ids))
 
     def denoise(canvas: Tensor, masked: Tensor) -> Tensor:
         asked = masked.any(dim=0)
         asked[0] = True  # where chance masks nothing, an attention without any query need not work everywhere
         positions = asked.nonzero()[:, 0]
-        hidden_states = model.language_model(model.embed(canvas, features), attention_mask, positions)
+        hidden_states = model.language_model(model.embed(canvas, batch.features), attend, positions)
         return model.language_model.lm_head(hidden_states[masked[:, positions]])  # (places, vocabulary)
 
     return denoise

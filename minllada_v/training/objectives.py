@@ -17,8 +17,8 @@ from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
-from ..answer import answer_text, denoise_answer, look, read_question
-from ..autoregressive import decode, next_token_loss
+from ..answer import answer_steps, answer_text, encode_images, prompt_ids
+from ..autoregressive import next_token_loss
 from .batch import denoiser, pad, splice_batch
 from ..chat import EOS, IGNORED, IMAGE_ID, MASK
 from ..errors import InputError
@@ -28,7 +28,7 @@ from ..masking import draw_uniform, mask_by_time
 from ..model import LLaDAV, splice
 from ..world.patch_words import CHOICES, spellings, word_loss
 from .data import Record
-from ..sampler import SamplerConfig
+from ..sampler_config import SamplerConfig
 from ..tokenizer import Tokenizer
 
 
@@ -121,16 +121,13 @@ class Learner(nn.Module):
         """What the model says to the first message of `record`, or to the picture alone in stage "align"."""
         video = record.pictures if record.video else None
         with self.autocast():
-            features = look(self.model, [] if record.video else record.pictures, video)
+            features = encode_images(self.model, [] if record.video else record.pictures, video)
             if stage == "align":
                 ids = torch.tensor([IMAGE_ID])
                 ids = ids[splice(ids, [len(rows) for rows in features])]
             else:
-                ids = read_question(self.tokenizer, record.conversation[0]["value"], features, system=system)
-            if self.model.config.autoregressive:
-                tokens = decode(self.model, self.tokenizer, ids, features, length)
-                return self.tokenizer.decode(tokens, skip_special_tokens=True).strip()
-            *_, last = denoise_answer(self.model, self.tokenizer, ids, features, SamplerConfig(length))
+                ids = prompt_ids(self.tokenizer, record.conversation[0]["value"], features, system=system)
+            *_, last = answer_steps(self.model, self.tokenizer, ids, features, SamplerConfig(length))
         return answer_text(self.tokenizer, last)
 
 

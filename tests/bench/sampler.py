@@ -25,7 +25,8 @@ from tqdm import tqdm
 from minllada_v.config import Config
 from minllada_v.model import LLaDAV
 from minllada_v.packing import packed_denoiser
-from minllada_v.sampler import Row, SamplerConfig, sample
+from minllada_v.sampler import Canvas, sample
+from minllada_v.sampler_config import SamplerConfig
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the folder tests, where the literal sampler lies
 from literal import literal_sample  # noqa: E402
@@ -36,7 +37,7 @@ PROMPT_LENGTH, GEN_LENGTH = 1548, 128
 MASK_ID, FORBIDDEN = 126_336, [126_080, 126_081, 126_346, 126_347]
 FEW_STEPS, LITERAL_STEPS = 8, 4
 MODES = {
-    "exact": SamplerConfig(GEN_LENGTH, FEW_STEPS),
+    "exact": SamplerConfig(GEN_LENGTH, steps=FEW_STEPS),
     "refresh 32, one block": SamplerConfig(GEN_LENGTH, refresh_every=32),
     "refresh 32, blocks of 32": SamplerConfig(GEN_LENGTH, block_length=32, refresh_every=32),
 }
@@ -63,12 +64,8 @@ def resident_bytes() -> int:
 def random_model(stored: torch.dtype = torch.float32, computed: torch.dtype = torch.float32) -> LLaDAV:
     torch.manual_seed(0)
     model = LLaDAV(CONFIG, computed).requires_grad_(False).to(stored)
-    model.logits(torch.arange(8), no_pictures(), torch.arange(4))  # warm up, and touch every weight
+    model(torch.arange(8))  # warm up, and touch every weight
     return model
-
-
-def no_pictures() -> torch.Tensor:
-    return torch.empty(0, CONFIG.hidden_size)
 
 
 def random_prompt() -> torch.Tensor:
@@ -86,7 +83,7 @@ def measure_literal() -> dict:
         bar.update(len(times) > 1)
         if len(times) > LITERAL_STEPS:
             raise Enough
-        return model.logits(canvas, no_pictures(), torch.arange(len(canvas)))
+        return model(canvas)
 
     try:
         literal_sample(all_logits, random_prompt().tolist(), GEN_LENGTH, FEW_STEPS, GEN_LENGTH, 0.0, 0.0,
@@ -99,12 +96,12 @@ def measure_literal() -> dict:
 def run_steps(model: LLaDAV, config: SamplerConfig, count: int) -> tuple[list[float], list[float], list]:
     """Seconds of the first `count` steps, of those that run the whole canvas and of those that run a block, and the
     states after all."""
-    row = Row(random_prompt(), config, MASK_ID, FORBIDDEN)
+    canvas = Canvas(random_prompt(), config, MASK_ID, FORBIDDEN)
     whole, block, steps = [], [], []
     bar, start = tqdm(total=count, unit="step"), time.perf_counter()
-    for [(_, step)] in sample(packed_denoiser(model, [[]]), [row]):
-        turn = len(steps) % config.block_length % config.refresh_every
-        (block if turn else whole).append(time.perf_counter() - start)
+    for [(_, step)] in sample(packed_denoiser(model, [[]]), [canvas]):
+        step_in_block = len(steps) % config.block_length
+        (block if step_in_block % config.refresh_every else whole).append(time.perf_counter() - start)
         steps.append(step)
         bar.update()
         if len(steps) == count:

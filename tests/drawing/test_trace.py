@@ -32,7 +32,7 @@ def denoised(seed: int, length: int, count: int, suffix: str = "", spread: float
         return logits
 
     given = TOKENIZER.encode(suffix)
-    return list(sample_one(denoise, PROMPT, SamplerConfig(length, count), MASK, stops=[[END]], suffix=given))
+    return list(sample_one(denoise, PROMPT, SamplerConfig(length, steps=count), MASK, stops=[[END]], suffix=given))
 
 
 @settings(deadline=None, max_examples=20)

@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 
 import minllada_v.evaluation.batch_run
 from minllada_v import InputError, Request, SamplerConfig, answer
-from minllada_v.batch_answer import read_request
 from minllada_v.evaluation.batch_run import answer_lines, append, read_questions, read_records, run_batch
 from minllada_v.generate import main
 
@@ -88,15 +87,11 @@ def test_a_bad_line_costs_the_others_nothing(tmp_path, capsys):
     assert (tmp_path / "answers.jsonl").read_bytes() == before
 
 
-def test_logits_that_are_no_numbers_cost_the_others_nothing(monkeypatch):
+def test_logits_that_are_no_numbers_cost_the_others_nothing():
     """Of a batch that fails together each question is answered alone."""
-    def with_a_broken_picture(model, tokenizer, request, seen):
-        row, features = read_request(model, tokenizer, request, seen)
-        return row, [rows * torch.nan for rows in features] if request.prompt == "broken" else features
-
-    monkeypatch.setattr(minllada_v.evaluation.batch_run, "read_request", with_a_broken_picture)
     model, tokenizer = golden_model()
-    lines = [(prompt, Request(prompt, [picture(0)], sampler=SamplerConfig(2))) for prompt in ("one", "broken", "two")]
+    lines = [(prompt, Request(prompt, [picture(0)], sampler=SamplerConfig(2, cfg_scale=guidance)))
+             for prompt, guidance in (("one", 0.0), ("broken", 3e38), ("two", 0.0))]
     found = answer_lines(model, tokenizer, lines, {})
     assert [record["id"] for record in found] == ["one", "broken", "two"]
     assert [record.get("text") for record in found] == [
@@ -108,8 +103,8 @@ def test_logits_that_are_no_numbers_cost_the_others_nothing(monkeypatch):
 def test_neighbours_share_a_picture_across_batches(tmp_path, monkeypatch):
     picture(0).save(tmp_path / "0.png")
     (model, tokenizer), tiles = golden_model(), []
-    look = type(model).project
-    monkeypatch.setattr(type(model), "project", lambda model, pixels: tiles.append(len(pixels)) or look(model, pixels))
+    project = type(model).project
+    monkeypatch.setattr(type(model), "project", lambda model, pixels: tiles.append(len(pixels)) or project(model, pixels))
     lines = [(number, Request("Hi", [tmp_path / "0.png"], sampler=SamplerConfig(1))) for number in range(3)]
     run_batch(model, tokenizer, lines[:1], set(), tmp_path / "one.jsonl", 1)
     once = sum(tiles)
@@ -120,13 +115,10 @@ def test_neighbours_share_a_picture_across_batches(tmp_path, monkeypatch):
 @pytest.mark.parametrize("options, says", [
     (["--gen-length", "9000"], "prompt and answer are 9000 tokens long"),
     (["--stop", "<|mdm_mask|>"], "a stop must not hold"),
-    ([], "trained with --autoregressive"),
 ])
 def test_what_fits_no_question_is_the_runs_mistake(options, says, tmp_path, capsys, monkeypatch):
     """Were it each question's, no record would be left to ask for with better options."""
     model, tokenizer = golden_model()
-    if not options:
-        monkeypatch.setattr(model, "config", replace(model.config, autoregressive=True))
     monkeypatch.setattr("minllada_v.generate.load_pretrained", lambda *_: (model, tokenizer))
     questions = write(tmp_path / "questions.jsonl", {"prompt": "Hi"})
     code, _, err = run(capsys, questions, tmp_path / "answers.jsonl", *options)

@@ -10,7 +10,7 @@ import torch
 from golden_data import CHECKPOINT, golden_model, picture
 
 from minllada_v import InputError, SamplerConfig, answer, evaluate
-from minllada_v.answer import look, read_question
+from minllada_v.answer import Answer, encode_images, prompt_ids
 from minllada_v.evaluation.answers import AnswerFile, fingerprint
 from minllada_v.training.batch import Batch, denoiser
 from minllada_v.evaluation.questions import sample_question, world_questions
@@ -60,11 +60,11 @@ def answering(monkeypatch, say) -> list[str]:
     def stand_in(model, tokenizer, requests):
         replies = []
         for request in requests:
-            replies.append(say(request.prompt, request.images, request.video, request.history))
+            replies.append(Answer(say(request.prompt, request.images, request.video, request.history), []))
             asked.append(request)
         return replies
 
-    monkeypatch.setattr(evaluate, "answer_each", stand_in)
+    monkeypatch.setattr(evaluate, "answer_batch", stand_in)
     return asked
 
 
@@ -114,7 +114,7 @@ def test_the_system_text_and_the_length_are_the_models_own(capsys, monkeypatch, 
     assert {(request.system, request.sampler) for request in asked} == {("Look.", SamplerConfig(6))}
     asked = answering(monkeypatch, lambda *_: "red")
     run(capsys, *WORLD, "--weights", str(folder), "--system", "", "--steps", "2")
-    assert {(request.system, request.sampler) for request in asked} == {("", SamplerConfig(6, 2))}
+    assert {(request.system, request.sampler) for request in asked} == {("", SamplerConfig(6, steps=2))}
 
 
 def test_a_dialogue_goes_on_from_the_models_own_answer_and_needs_every_turn(capsys, monkeypatch):
@@ -309,7 +309,7 @@ def test_likelihood_takes_the_option_with_the_lowest_bound(capsys, choice, tmp_p
     """The records hold the bound of each letter, and the answer is the letter where it is lowest."""
     code, out, _ = run(capsys, *choice, "--score", "likelihood")
     assert code == 0 and "likelihood" in out
-    features = look(MODEL, [picture(0)])
+    features = encode_images(MODEL, [picture(0)])
     for record in records(tmp_path):
         [turn] = record["turns"]
         assert list(turn["nats"]) == ["A", "B", "C"] and turn["answer"] == min(turn["nats"], key=turn["nats"].get)
@@ -321,8 +321,8 @@ def test_likelihood_takes_the_option_with_the_lowest_bound(capsys, choice, tmp_p
 @pytest.mark.parametrize("text", ["A", "a cat that looks at you"])
 def test_looking_at_each_mask_once_changes_no_bound(text):
     """The bound of an answer and its end of turn is the mean of what `loss.py` estimates, with the same draws."""
-    features = look(MODEL, [picture(0)])
-    ids = read_question(TOKENIZER, "What is it?", features)
+    features = encode_images(MODEL, [picture(0)])
+    ids = prompt_ids(TOKENIZER, "What is it?", features)
     row = torch.cat([ids, torch.tensor([*TOKENIZER.encode(text), TOKENIZER.token_id("<|eot_id|>")])])[None]
     labels = torch.cat([torch.full((1, len(ids)), -100), row[:, len(ids):]], dim=1)
     with torch.no_grad():

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from minllada_v import InputError, answer, evaluate, generate, load_pretrained
-from minllada_v.answer import look
-from minllada_v.autoregressive import answer_left_to_right, next_token_loss
+from minllada_v import InputError, SamplerConfig, answer, evaluate, generate, load_pretrained
+from minllada_v.answer import encode_images
+from minllada_v.autoregressive import next_token_loss
 from minllada_v.training.batch import denoiser, pad, splice_batch
 from minllada_v.chat import EOS, IGNORED
 from minllada_v.checkpoint import released_name
@@ -64,7 +64,7 @@ def test_the_twin_learns_by_the_next_token_loss_whatever_the_time_and_the_masks(
     examples, pictures = world_examples(seed, count, canvas)
     twin = learner(True, canvas=canvas is not None)
     input_ids, labels, _ = pad([(it.input_ids, it.labels, it.turn_ids) for it in examples], PADDING)
-    batch = splice_batch(input_ids, labels, [look(twin.model, shown) for shown in pictures])
+    batch = splice_batch(input_ids, labels, [encode_images(twin.model, shown) for shown in pictures])
     weights = None
     if canvas:
         weights = torch.where(batch.labels == PADDING, PADDING_WEIGHT, 1.0) * (batch.labels != IGNORED)
@@ -81,7 +81,7 @@ def test_with_dialogue_causal_attention_the_masked_loss_is_that_of_a_network_han
     examples, pictures = world_examples(seed, count)
     causal, usual = learner(dialogue_causal=True), learner()
     input_ids, labels, turn_ids = pad([(it.input_ids, it.labels, it.turn_ids) for it in examples], PADDING)
-    batch = splice_batch(input_ids, labels, [look(causal.model, shown) for shown in pictures], turn_ids)
+    batch = splice_batch(input_ids, labels, [encode_images(causal.model, shown) for shown in pictures], turn_ids)
     uniform = torch.cat([draw_uniform(row[None], torch.Generator().manual_seed(number))
                          for number, row in enumerate(batch.labels)])
     times = torch.full((count,), time)
@@ -228,17 +228,18 @@ def test_a_twin_says_in_its_config_that_it_is_one_and_is_never_asked_to_fill_in_
     assert model.config.autoregressive and answers
     for said in answers:  # the sample answers are its own: written from left to right
         shown = [picture(0)] if "<image>" in said["question"] else []
-        assert said["answer"] == answer_left_to_right(
-            model, tokenizer, said["question"], shown, system="Be brief.", gen_length=3)
-    with pytest.raises(InputError, match="writes from left to right"):
-        answer(model, tokenizer, "What?")
-    with pytest.raises(InputError, match="writes from left to right"):
+        assert said["answer"] == answer(
+            model, tokenizer, said["question"], shown, system="Be brief.", sampler=SamplerConfig(3))
+    with pytest.raises(InputError, match="trained with --autoregressive"):
         answer_bounds(model, tokenizer, "What?", ["Yes", "No"])
     capsys.readouterr()
     weights = ["--weights", str(twin / "last"), "--device", "cpu"]
-    assert generate.main([*weights, "--prompt", "What?"]) == 2
-    assert evaluate.main([*weights, "--benchmark", "small-world", "--count", "1"]) == 2
-    assert capsys.readouterr().err.count("writes from left to right") == 2
+    assert generate.main([*weights, "--prompt", "What?", "--gen-length", "3", "--system", "Be brief."]) == 0
+    assert capsys.readouterr().out == answer(
+        model, tokenizer, "What?", system="Be brief.", sampler=SamplerConfig(3)) + "\n"
+    assert evaluate.main([*weights, "--benchmark", "small-world", "--count", "1"]) == 0
+    assert generate.main([*weights, "--prompt", "What?", "--threshold", "0.9"]) == 2
+    assert "writes from left to right, and has no threshold" in capsys.readouterr().err
 
 
 def test_a_diffusion_model_that_starts_from_a_twin_is_none(tmp_path):

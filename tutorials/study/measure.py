@@ -1,8 +1,8 @@
 """How many questions a model answers right, as one line of JSON on stdout.
 
 `python tutorials/study/measure.py --weights DIR --lesson questions --count 300 --gen-length 10` asks about pictures
-that no training set of the study holds; `--lesson small-world` asks the benchmark of that name. A twin is asked as a
-twin, which its config.json tells; how a model was trained to attend must be said.
+that no training set of the study holds; `--lesson small-world` asks the benchmark of that name. How a model was trained
+to attend must be said.
 """
 
 import argparse
@@ -17,9 +17,7 @@ import torch
 from lessons import ABILITIES, draw
 from tqdm import tqdm
 
-from minllada_v.answer import answer_row, answer_text, look, read_question
-from minllada_v.autoregressive import answer_left_to_right
-from minllada_v.training.batch import Batch, denoiser
+from minllada_v.answer import answer_text, encode_images, prepare, prompt_ids
 from minllada_v.evaluation.questions import Question, sample_question, world_questions
 from minllada_v.evaluation.benchmarks import BENCHMARKS
 from minllada_v.chat import turns
@@ -27,21 +25,13 @@ from minllada_v.checkpoint import load_pretrained
 from minllada_v.errors import InputError, complain
 from minllada_v.evaluate import Judge
 from minllada_v.evaluation.metrics import exact_match
+from minllada_v.language import dialogue_causal_mask, masked
 from minllada_v.model import LLaDAV
-from minllada_v.sampler import SamplerConfig, View, sample
+from minllada_v.sampler import ModelInput, sample
+from minllada_v.sampler_config import SamplerConfig
 from minllada_v.tokenizer import Tokenizer
 
 BATCH = 8  # questions at once
-
-
-class LeftToRight(Judge):
-    """Asks a model that was trained with --autoregressive."""
-
-    def generate(self, questions, asked, histories):
-        length = self.benchmark.sampler.gen_length
-        return [{"answer": answer_left_to_right(self.model, self.tokenizer, text, question.images, None, history,
-                                                self.system, length)}
-                for question, text, history in zip(questions, asked, histories)]
 
 
 class ByTurns(Judge):
@@ -59,20 +49,16 @@ def answer_by_turns(
     system: str | None, sampler: SamplerConfig,
 ) -> str:
     """As `answer`, but what was said in earlier turns cannot see the question that is asked now."""
-    features = look(model, images)
-    ids = read_question(tokenizer, prompt, features, history, system)
-    row = answer_row(model, tokenizer, ids, sampler)
-    canvas = torch.cat([ids, torch.full((sampler.gen_length,), row.mask_id)])
-    turn_ids = torch.tensor([turns(tokenizer, canvas.tolist())])
-    denoise = denoiser(model, Batch(canvas[None], canvas[None], tuple(features), turn_ids))
+    features = encode_images(model, images)
+    ids = prompt_ids(tokenizer, prompt, features, history, system)
+    canvas = prepare(model, tokenizer, ids, sampler)
+    attend = masked(dialogue_causal_mask(torch.tensor([turns(tokenizer, canvas.ids.tolist())])))
 
-    def asked_by_the_sampler(views: Sequence[View]) -> torch.Tensor:
-        [view] = views
-        asked = torch.zeros(1, len(canvas), dtype=torch.bool)
-        asked[0, view.asked] = True
-        return denoise(view.ids[None], asked)
+    def denoise(inputs: Sequence[ModelInput]) -> torch.Tensor:
+        [it] = inputs
+        return model(it.ids, features, it.logits_at, attend)
 
-    *_, [(_, last)] = sample(asked_by_the_sampler, [row])
+    *_, [(_, last)] = sample(denoise, [canvas])
     return answer_text(tokenizer, last)
 
 
@@ -107,8 +93,8 @@ def measure(arguments: argparse.Namespace) -> dict:
     """Load the model and ask it: what was right, and how long its canvas was. Raises `InputError`."""
     model, tokenizer = load_pretrained(arguments.weights, "cpu")
     length = arguments.gen_length or model.config.gen_length
-    sampler = SamplerConfig(length, arguments.steps, remasking=arguments.remasking, seed=arguments.seed)
-    kind = LeftToRight if model.config.autoregressive else ByTurns if arguments.attention else Judge
+    sampler = SamplerConfig(length, steps=arguments.steps, remasking=arguments.remasking, seed=arguments.seed)
+    kind = ByTurns if arguments.attention else Judge
     judge = kind(model, tokenizer, replace(BENCHMARKS["small-world"], sampler=sampler), model.config.system)
     return {"gen_length": length, "right": right_answers(judge, held_out(arguments.lesson, arguments.count))}
 

@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minllada_v import InputError, Request, SamplerConfig, answer, answer_batch
-from minllada_v.answer import denoise_answer, look, read_question
-from minllada_v.batch_answer import last_steps, read_request
+from minllada_v.answer import answer_steps, encode_images, prompt_ids
 
 MODEL, TOKENIZER = golden_model()
 PICTURES = [picture(index) for index in range(3)]
@@ -42,9 +41,9 @@ def requests(draw) -> Request:
 
 
 def tokens_alone(request: Request) -> list[int]:
-    features = look(MODEL, request.images, request.video)
-    ids = read_question(TOKENIZER, request.prompt, features, request.history)
-    *_, last = denoise_answer(MODEL, TOKENIZER, ids, features, request.sampler)
+    features = encode_images(MODEL, request.images, request.video)
+    ids = prompt_ids(TOKENIZER, request.prompt, features, request.history)
+    *_, last = answer_steps(MODEL, TOKENIZER, ids, features, request.sampler)
     return last.answer.tolist()
 
 
@@ -56,18 +55,17 @@ def test_a_batch_equals_its_singles_in_any_order(asked, order):
     alone = [tokens_alone(request) for request in asked]
     shuffled = list(range(len(asked)))
     order.shuffle(shuffled)
-    seen: dict = {}
-    together = last_steps(MODEL, [read_request(MODEL, TOKENIZER, asked[number], seen) for number in shuffled])
-    assert [step.answer.tolist() for step in together] == [alone[number] for number in shuffled]
+    together = answer_batch(MODEL, TOKENIZER, [asked[number] for number in shuffled])
+    assert [reply.tokens for reply in together] == [alone[number] for number in shuffled]
 
 
 def test_a_batch_of_golden_questions():
     """The golden cases, each with its own settings, in one batch: the released answers."""
     asked = [Request("Describe the image in detail.", [PICTURES[0]], sampler=SamplerConfig(
-        case["gen_length"], case["steps"], case["block_length"], cfg_scale=case.get("cfg_scale", 0.0),
+        case["gen_length"], steps=case["steps"], block_length=case["block_length"], cfg_scale=case.get("cfg_scale", 0.0),
         stop=tuple(case.get("stop", ())), suffix=case.get("generation_suffix", ""))) for case in CASES["generate"]]
     texts = [TOKENIZER.decode(case["output"], skip_special_tokens=True).strip() for case in CASES["generate"]]
-    assert answer_batch(MODEL, TOKENIZER, asked) == texts
+    assert [reply.text for reply in answer_batch(MODEL, TOKENIZER, asked)] == texts
 
 
 def test_pictures_videos_and_text_together():
@@ -75,7 +73,7 @@ def test_pictures_videos_and_text_together():
     kinds = [{"images": [PICTURES[0]]}, {"images": PICTURES}, {"video": video_frames()}, {}, {"system": "Be brief."}]
     asked = [Request("What is it?", sampler=sampler, **kind) for kind in kinds]
     expected = [answer(MODEL, TOKENIZER, "What is it?", sampler=sampler, **kind) for kind in kinds]
-    assert answer_batch(MODEL, TOKENIZER, asked) == expected
+    assert [reply.text for reply in answer_batch(MODEL, TOKENIZER, asked)] == expected
     assert answer_batch(MODEL, TOKENIZER, []) == []
 
 
@@ -104,29 +102,42 @@ def test_a_picture_is_looked_at_once(tmp_path, monkeypatch):
     assert tiles_of({"video": frames}, {"video": frames}) == len(frames)
 
 
-def test_what_runs_shrinks_with_the_rows_and_the_blocks(monkeypatch):
-    """Finished rows leave; with a refresh only blocks run; nothing is ever filled up."""
+def test_what_runs_shrinks_with_the_canvases_and_the_blocks(monkeypatch):
+    """Finished canvases leave; with a refresh only blocks run; nothing is ever padded."""
     sizes = []
-    logits = type(MODEL).logits
+    forward = type(MODEL).forward
 
     def counting(model, ids, *rest):
         sizes.append(len(ids))
-        return logits(model, ids, *rest)
+        return forward(model, ids, *rest)
 
-    monkeypatch.setattr(type(MODEL), "logits", counting)
-    samplers = [SamplerConfig(4, 2), SamplerConfig(4, 4, refresh_every=4), SamplerConfig(2, 1, cfg_scale=1.0)]
+    monkeypatch.setattr(type(MODEL), "forward", counting)
+    samplers = [SamplerConfig(4, steps=2), SamplerConfig(4, refresh_every=4),
+                SamplerConfig(2, steps=1, cfg_scale=1.0)]
     prompts = ["Hi", "What is this, then?", "And that?"]
-    lengths = [len(read_question(TOKENIZER, prompt)) + sampler.gen_length for prompt, sampler in zip(prompts, samplers)]
+    lengths = [len(prompt_ids(TOKENIZER, prompt)) + sampler.gen_length for prompt, sampler in zip(prompts, samplers)]
     answer_batch(MODEL, TOKENIZER, [Request(prompt, sampler=sampler) for prompt, sampler in zip(prompts, samplers)])
     assert sizes == [lengths[0] + lengths[1] + 2 * lengths[2], lengths[0] + 4, 4, 4]
 
 
 @pytest.mark.parametrize("request_, says", [
-    (Request("<image>?"), "request 2: the prompt has 1 <image>"),
-    (Request("Hi", ["none.png"]), "request 2: none.png does not exist"),
-    (Request("Hi", sampler=SamplerConfig(9000)), "request 2: prompt and answer are"),
-    ("Hi", "request 2: give a Request, not a str"),
+    (Request("<image>?"), "the prompt has 1 <image>"),
+    (Request("Hi", ["none.png"]), "none.png does not exist"),
+    (Request("Hi", sampler=SamplerConfig(9000)), "prompt and answer are"),
+    ("Hi", "give a Request, not a str"),
 ])
-def test_a_bad_request_is_named(request_, says):
-    with pytest.raises(InputError, match=says):
-        answer_batch(MODEL, TOKENIZER, [Request("Hi", sampler=SamplerConfig(1)), request_])
+def test_a_bad_request_fails_alone_and_says_why(request_, says):
+    """Its neighbours are answered as they would be without it."""
+    good = Request("Hi", sampler=SamplerConfig(1))
+    first, error, last = answer_batch(MODEL, TOKENIZER, [good, request_, good])
+    assert isinstance(error, InputError) and says in str(error)
+    assert first == last == answer_batch(MODEL, TOKENIZER, [good])[0]
+
+
+def test_logits_that_are_not_numbers_fail_alone():
+    """Far too much guidance breaks one answer in the middle of the sampling; its neighbours get theirs all the same."""
+    good = Request("Hi", sampler=SamplerConfig(3))
+    broken = Request("Hi", sampler=SamplerConfig(3, cfg_scale=3e38))
+    replies = answer_batch(MODEL, TOKENIZER, [good, broken, good])
+    assert isinstance(replies[1], InputError) and "the logits are not finite" in str(replies[1])
+    assert replies[0] == replies[2] == answer_batch(MODEL, TOKENIZER, [good])[0]
