@@ -77,7 +77,7 @@ def yes_no(rng: Generator, most: int, size: Size) -> Drawn:
     extra = int(rng.integers(most))
     if truth == "yes":
         looks = [(asked, tint), *_random_looks(rng, extra, others, tints if about == "colour" else COLOURS)]
-    elif about == "is it" or about == "both" and pick(rng, (True, False)):
+    elif about == "is it" or about == "both" and rng.random() < 0.75:
         looks = [(asked, pick(rng, tints)), *_random_looks(rng, min(extra, 1), others, [tint]),
                  *_random_looks(rng, max(extra - 1, 0), others)]
     else:
