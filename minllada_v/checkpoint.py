@@ -13,16 +13,19 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from tqdm import tqdm
 
-from .config import Config, read_config
-from .errors import InputError, kind_of, read_json
+from .config import Config
+from .config_json import read_config
+from .errors import InputError, quote
+from .files import kind_of, read_json
 from .model import LLaDAV
 from .tokenizer import Tokenizer
+from .tokenizer_json import read_tokenizer
 
 BUILTIN = Path(__file__).with_name("builtin")  # a small trained model that comes with the package
 FLOATS = (torch.float32, torch.bfloat16, torch.float16)  # what weights may be stored as
 
 # (tensor name in the file, name in this package); {i} is the number of a layer. The first ten rows are released
-# LLaDA-V, the next the text-only LLaDA-8B, the last four SigLIP 2.
+# LLaDA-V, the next the text-only LLaDA-8B, then SigLIP 2 as `transformers` 4 saves it, and its tower as 5 does.
 NAMES = [
     ("model.vision_tower.vision_tower.vision_model.embeddings.patch_embedding.", "vision_tower.patch_embedding."),
     ("model.vision_tower.vision_tower.vision_model.embeddings.position_embedding.", "vision_tower.position_embedding."),
@@ -50,6 +53,10 @@ NAMES = [
     ("vision_model.embeddings.position_embedding.", "vision_tower.position_embedding."),
     ("vision_model.encoder.layers.", "vision_tower.layers."),
     ("vision_model.post_layernorm.", "vision_tower.post_layernorm."),
+    ("embeddings.patch_embedding.", "vision_tower.patch_embedding."),
+    ("embeddings.position_embedding.", "vision_tower.position_embedding."),
+    ("encoder.layers.", "vision_tower.layers."),
+    ("post_layernorm.", "vision_tower.post_layernorm."),
 ]
 
 
@@ -67,11 +74,11 @@ def load_pretrained(
         raise InputError(f"the type of weights must be one of {', '.join(map(str, FLOATS))} or None, not {dtype!r}")
     device = pick_device(device)
     config = read_config(folder / "config.json")
-    tokenizer = read_tokenizer(folder, config)
+    tokenizer = matching_tokenizer(folder, config)
     model = empty_model(config)
     weights = find_weights(model, open_tensors(folder), folder)
     bar = tqdm(weights.items(), desc="loading", unit="tensor", delay=2, leave=False)
-    model.load_state_dict({name: tensor.to(device, dtype) for name, tensor in bar}, assign=True)
+    load_weights(model, {name: tensor.to(device, dtype) for name, tensor in bar})
     stored = model.language_model.embed_tokens.weight.dtype
     model.compute_dtype = dtype or (torch.float32 if device.type == "cpu" else stored)
     return model.requires_grad_(False).eval(), tokenizer
@@ -101,9 +108,21 @@ def empty_model(config: Config) -> LLaDAV:
         return LLaDAV(config)
 
 
-def read_tokenizer(folder: Path, config: Config) -> Tokenizer:
+def load_weights(model: LLaDAV, weights: dict[str, Tensor]):
+    """Make `weights`, by the names of all parameters, those of `model`, without a copy."""
+    model.load_state_dict(weights, assign=True)
+    tie_embeddings(model)
+
+
+def tie_embeddings(model: LLaDAV):
+    """Let the last layer have the embeddings' weights, if the config says so: one parameter, with both gradients."""
+    if model.config.tied_embeddings:
+        model.language_model.lm_head.weight = model.language_model.embed_tokens.weight
+
+
+def matching_tokenizer(folder: Path, config: Config) -> Tokenizer:
     """The tokenizer in a folder. Raises `InputError` if it has ids that the model does not."""
-    tokenizer = Tokenizer.from_file(folder / "tokenizer.json")
+    tokenizer = read_tokenizer(folder / "tokenizer.json")
     if tokenizer.largest_id >= config.vocab_size:
         raise InputError(f"{folder / 'tokenizer.json'} has the id {tokenizer.largest_id}, and the config a vocab_size "
                          f"of {config.vocab_size}; they belong to different models")
@@ -130,8 +149,10 @@ def open_tensors(folder: Path) -> dict[str, Tensor]:
     """Every tensor of a checkpoint folder by its name in the file, memory-mapped on the CPU.
 
     Reads `model.safetensors` or the shards of `model.safetensors.index.json`. Raises `InputError` if neither is
-    there, a file is missing or broken, or the index points outside the folder.
+    there, a file is missing or broken, the index points outside the folder, or a LoRA adapter would change the weights.
     """
+    if (folder / "adapter_config.json").exists():
+        raise InputError(f"{folder} holds a LoRA adapter; merge it into the weights first")
     single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
     if single.exists():
         return _open_file(single)
@@ -143,7 +164,7 @@ def open_tensors(folder: Path) -> dict[str, Tensor]:
         raise InputError(f"{index} has no weight_map from tensors to files")
     for shard in set(weight_map.values()):
         if shard in ("", ".", "..") or re.search(r"[/\\:]", shard):
-            raise InputError(f"{index} points outside the folder, to {shard!r}; shards must lie beside it")
+            raise InputError(f"{index} points outside the folder, to {quote(shard)}; shards must lie beside it")
     shards = {shard: _open_file(folder / shard) for shard in sorted(set(weight_map.values()))}
     for name, shard in weight_map.items():
         if name not in shards[shard]:
@@ -165,7 +186,8 @@ def find_weights(model: LLaDAV, tensors: dict[str, Tensor], folder: Path) -> dic
     """The tensor for every parameter of `model`, by the parameter's name.
 
     Raises `InputError`, naming the tensors with both shapes, if some are missing, have another shape or no floating
-    point type, or belong to layers that the config does not have. Says in one line on stderr which were left over.
+    point type, or would change what is computed and have no place. Says in one line on stderr which others were left
+    over. Where embeddings are tied, `lm_head` may be missing.
     """
     expected = {name: tuple(parameter.shape) for name, parameter in model.state_dict().items()}
     found, leftover, problems = {}, [], []
@@ -175,6 +197,8 @@ def find_weights(model: LLaDAV, tensors: dict[str, Tensor], folder: Path) -> dic
         if ours not in expected:
             if _beyond_last_layer(ours, model.config):
                 problems.append(f"{name} {shape} belongs to a layer that the config does not have")
+            elif _would_matter(name, ours, model.config):
+                problems.append(f"{name} {shape} has no place in the model, and without it the answers are others")
             else:
                 leftover.append(name)
         elif shape != expected[ours]:
@@ -185,6 +209,12 @@ def find_weights(model: LLaDAV, tensors: dict[str, Tensor], folder: Path) -> dic
             problems.append(f"{name} {shape} is there twice, the other time under another model's name")
         else:
             found[ours] = tensor
+    embeddings, head = (found.get(f"language_model.{name}.weight") for name in ("embed_tokens", "lm_head"))
+    if model.config.tied_embeddings and embeddings is not None:
+        if head is not None and not head.equal(embeddings):
+            problems.append("lm_head.weight differs from model.embed_tokens.weight, and tie_word_embeddings is true; "
+                            "take out one of the two")
+        found["language_model.lm_head.weight"] = embeddings
     if not problems:
         problems = [f"{released_name(name)} {shape} is missing"
                     for name, shape in expected.items() if name not in found]
@@ -220,6 +250,18 @@ def _beyond_last_layer(name: str | None, config: Config) -> bool:
     return int(layer[2]) >= counted
 
 
+def _would_matter(name: str, ours: str | None, config: Config) -> bool:
+    """Whether the model that has a tensor without a place computes something else: a LoRA, a bias, the scale of
+    quantized weights. Not so of what is computed anew, of SigLIP's dropped layer, and of what a text-only model of ours
+    leaves out."""
+    if "lora_" in name:
+        return True
+    if ours is None or ".rotary_emb." in name or (config.vision is None and not ours.startswith("language_model.")):
+        return False
+    layer = re.match(r"vision_tower\.layers\.(\d{1,9})\.", ours)
+    return not layer or int(layer[1]) < config.vision.kept_layers
+
+
 def _shortened(items: list[str], separator: str) -> str:
-    shown = separator.join(items[:4])
+    shown = separator.join(item if len(item) <= 300 else item[:299] + "…" for item in items[:4])
     return shown if len(items) <= 4 else f"{shown}{separator}and {len(items) - 4} more"

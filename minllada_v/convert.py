@@ -12,7 +12,8 @@ from pathlib import Path
 import torch
 
 from .checkpoint import load_pretrained
-from .errors import InputError, complain
+from .command import run_command
+from .errors import InputError
 from .training.checkpoints import save_checkpoint
 from .training.start import read_files
 
@@ -28,22 +29,21 @@ def convert(source: Path, target: Path):
     save_checkpoint(target, model, read_files(source))
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code: 2 where something given was wrong, 1 where the run failed."""
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m minllada_v.convert",
                                      description="Write a checkpoint's weights in bfloat16.")
     parser.add_argument("--from", dest="source", metavar="DIR", type=Path, required=True, help="a checkpoint")
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="a new folder")
-    arguments = parser.parse_args(argv)
-    try:
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code (see command.py)."""
+    def run():
+        arguments = parse_arguments(argv)
         convert(arguments.source, arguments.out)
-        return 0
-    except InputError as error:
-        return complain(error, 2)
-    except KeyboardInterrupt:
-        return complain("interrupted", 130)
-    except (MemoryError, OSError) as error:
-        return complain(f"failed: {str(error) or type(error).__name__}", 1)
+
+    return run_command(run)
 
 
 if __name__ == "__main__":

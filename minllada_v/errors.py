@@ -1,8 +1,6 @@
 """Mistakes in what the user gave, told apart from bugs of ours."""
 
-import json
 import sys
-from pathlib import Path
 
 
 class InputError(ValueError):
@@ -25,26 +23,7 @@ def complain(problem: object, code: int) -> int:
     return code
 
 
-def kind_of(path: str | Path) -> str:
-    """What `path` leads to: "file", "folder", "nothing", or "device", which pipes are too. Raises `InputError` where it
-    cannot be followed."""
-    path = Path(path)
-    try:
-        return "file" if path.is_file() else "folder" if path.is_dir() else "device" if path.exists() else "nothing"
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from None
-
-
-def read_json(path: Path) -> dict:
-    """The JSON object in the file `path`. Raises `InputError` if there is none."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing; a checkpoint folder needs it") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not valid JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise InputError(f"{path} must hold a JSON object, not a {type(value).__name__}")
-    return value
+def quote(value: object, most: int = 200) -> str:
+    """`value` as error lines show it: as Python writes it, and cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= most else text[:most - 1] + "…"

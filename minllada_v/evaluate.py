@@ -5,26 +5,25 @@ The table goes to stdout. `--benchmark small-world` draws its questions and need
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import torch
-from tqdm import tqdm
-
 from .answer import Request, answer_batch, encode_images
+from .checkpoint import load_pretrained
+from .command import run_command
+from .errors import InputError, RunError
 from .evaluation.answers import AnswerFile, fingerprint
-from .evaluation.questions import Question, read_questions, world_questions
 from .evaluation.benchmarks import BENCHMARKS, Benchmark, candidates, check_pairs, check_question, prompts, score
-from .checkpoint import load_pretrained, pick_device
-from .errors import InputError, RunError, complain
-from .generate_options import DTYPES
-from .world.lessons import LESSONS
 from .evaluation.likelihood import answer_bounds
-from .model import LLaDAV
-from .sampler_config import SamplerConfig
+from .evaluation.questions import Question, read_questions, world_questions
 from .evaluation.table import format_table
+from .generate_options import DTYPES
+from .model import LLaDAV
+from .processes import join_processes
+from .sampler_config import SamplerConfig
 from .tokenizer import Tokenizer
+from .world.lessons import LESSONS
 
 WORLD_COUNT = 40  # questions of each ability of the small world
 
@@ -33,7 +32,8 @@ EXAMPLES = """examples:
   python -m minllada_v.evaluate --benchmark mmmu --data mmmu/val.jsonl \\
       --weights LLaDA-V --out mmmu-answers.jsonl
 
-The same command again goes on where it was stopped.
+The same command again goes on where it was stopped. Under torchrun each process
+asks its share, and all write to the one FILE.
 """
 
 
@@ -102,7 +102,8 @@ class Judge:
 
     def record(self, question: Question, asked: Sequence[str], said: Sequence[dict | InputError]) -> dict:
         """The record of one question."""
-        record = {"id": question.id, "group": question.group, "shown": question.shown}
+        record = {"id": question.id, "group": question.group, "shown": question.shown,
+                  "video": question.video is not None}
         turns = [{"question": text, "expected": list(expected)} for text, (_, expected) in zip(asked, question.turns)]
         errors = [reply for reply in said if isinstance(reply, InputError)]
         if errors:
@@ -132,25 +133,6 @@ class Judge:
         return replies
 
 
-def judged(judge: Judge, questions: Sequence[Question], file: AnswerFile, batch_size: int) -> Iterator[int]:
-    """Ask whatever `file` has no answer to yet, and add it; yields how many questions were done each time."""
-    open_questions = [question for question in questions if not is_answered(judge.benchmark, question, file.records)]
-    yield len(questions) - len(open_questions)
-    for first in range(0, len(open_questions), batch_size):
-        batch = open_questions[first:first + batch_size]
-        file.add(judge.records(batch))
-        yield len(batch)
-
-
-def is_answered(benchmark: Benchmark, question: Question, records: dict[str, dict]) -> bool:
-    """Whether there is an answer to this very question. What could not be asked is tried again."""
-    record = records.get(question.id)
-    if record is None or "error" in record or (record["group"], record["shown"]) != (question.group, question.shown):
-        return False
-    turns = [(asked, list(expected)) for asked, (_, expected) in zip(prompts(benchmark, question), question.turns)]
-    return turns == [(turn["question"], turn["expected"]) for turn in record["turns"]]
-
-
 def run(arguments: argparse.Namespace):
     """Evaluate and print the table. Raises `InputError`, or `RunError` if there were questions that could not be
     asked."""
@@ -166,24 +148,28 @@ def run(arguments: argparse.Namespace):
             candidates(benchmark, question)
     if name == "mme":
         check_pairs(questions)
-    device = pick_device(None if arguments.device == "auto" else arguments.device)
-    model, tokenizer = load_pretrained(arguments.weights, device, DTYPES[arguments.dtype])
-    sampler = benchmark.sampler or SamplerConfig(model.config.gen_length)
-    benchmark = replace(benchmark, sampler=replace(sampler, steps=arguments.steps or sampler.steps))
-    system = model.config.system if arguments.system is None else arguments.system
-    settings = {"benchmark": name, "score": arguments.score, "system": system, "weights": fingerprint(model)}
-    if arguments.lesson:
-        settings["lesson"] = arguments.lesson
+    device = join_processes(arguments.device, shard=False)
+    with AnswerFile(arguments.out) as file:
+        model, tokenizer = load_pretrained(arguments.weights, device, DTYPES[arguments.dtype])
+        sampler = benchmark.sampler or SamplerConfig(model.config.gen_length)
+        benchmark = replace(benchmark, sampler=replace(sampler, steps=arguments.steps or sampler.steps))
+        system = model.config.system if arguments.system is None else arguments.system
+        settings = {"benchmark": name, "score": arguments.score, "system": system, "weights": fingerprint(model)}
+        if arguments.lesson:
+            settings["lesson"] = arguments.lesson
+        if arguments.score == "generation":
+            settings |= asdict(benchmark.sampler)
+        file.begin(settings)
+        judge = Judge(model, tokenizer, benchmark, system, arguments.score == "likelihood")
+        file.fill(questions, lambda question: prompts(benchmark, question), judge.records, arguments.batch_size,
+                  benchmark.title)
+    if file.rank > 0:
+        return
+    how = "likelihood of the options"
     if arguments.score == "generation":
-        settings |= asdict(benchmark.sampler) | {"stop": list(benchmark.sampler.stop)}
-    file = AnswerFile(arguments.out, settings)
-    judge = Judge(model, tokenizer, benchmark, system, arguments.score == "likelihood")
-    with tqdm(total=len(questions), desc=benchmark.title, unit="question") as bar:
-        for count in judged(judge, questions, file, arguments.batch_size):
-            bar.update(count)
+        order = "from left to right" if model.config.autoregressive else f"in {benchmark.sampler.steps} steps"
+        how = f"generation, {benchmark.sampler.gen_length} tokens {order}"
     records = [file.records[question.id] for question in questions]
-    how = (f"generation, {benchmark.sampler.gen_length} tokens in {benchmark.sampler.steps} steps"
-           if arguments.score == "generation" else "likelihood of the options")
     print(f"{benchmark.title}, by {how}\n\n{format_table(name, benchmark, records)}", flush=True)
     broken = [record for record in records if "error" in record]
     if broken:
@@ -193,19 +179,7 @@ def run(arguments: argparse.Namespace):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 2 where something given was wrong, 1 where the run failed."""
-    arguments = parse_arguments(argv)
-    kept = f"; {arguments.out} holds what was answered, and the same command goes on from there" * bool(arguments.out)
-    try:
-        run(arguments)
-        return 0
-    except InputError as error:
-        return complain(error, 2)
-    except KeyboardInterrupt:
-        return complain(f"interrupted{kept}", 130)
-    except RunError as error:
-        return complain(error, 1)
-    except (MemoryError, torch.OutOfMemoryError, OSError) as error:
-        return complain(f"failed: {str(error) or type(error).__name__}{kept}", 1)
+    return run_command(lambda: run(parse_arguments(argv)))
 
 
 if __name__ == "__main__":

@@ -6,26 +6,29 @@ and nothing else, goes to stdout. Exit code 2 says that something given was wron
 
 import argparse
 import json
-import os
 import sys
 import time
-import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 from tqdm import tqdm
 
-from .answer import answer_steps, answer_text, encode_images, prepare, prompt_ids
-from .evaluation.batch_run import read_questions, read_records, run_batch
+from .answer import Request, answer_batch, answer_steps, answer_text, encode_images, prepare, prompt_ids
+from .autoregressive import refuse_what_needs_masks
 from .chat import IMAGE, MASK
 from .checkpoint import checkpoint_folder, load_pretrained, pick_device
+from .command import run_command
 from .compiled import compile_layers
-from .config import read_config
-from .errors import InputError, complain, read_json
+from .config_json import read_config
+from .drawing.terminal import Watch
+from .drawing.trace import check_target, save_trace
+from .errors import InputError, complain
+from .evaluation.answers import AnswerFile, fingerprint
+from .evaluation.questions import Question, read_questions
+from .files import read_input, read_json
 from .generate_options import DTYPES, parse_arguments
 from .image import read_frames
 from .model import LLaDAV
@@ -33,35 +36,13 @@ from .processes import join_processes
 from .sampler import Step
 from .sampler_config import SamplerConfig
 from .tokenizer import Tokenizer
-from .drawing.trace import check_target, save_trace
-from .drawing.terminal import Watch
 
 DESCRIBE = "describe the picture."  # what the built-in model is asked about a picture that comes without a question
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    _prepare_streams()
-    arguments = parse_arguments(argv)
-    try:
-        run(arguments)
-        return 0
-    except InputError as error:
-        return complain(error, 2)
-    except KeyboardInterrupt:
-        return complain("interrupted", 130)
-    except (MemoryError, torch.OutOfMemoryError, OSError) as error:
-        return complain(f"failed: {str(error) or type(error).__name__}", 1)
-    except RuntimeError as error:
-        if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
-            reason = " ".join(str(error).split())[:300]
-            return complain(f"failed: this machine cannot compile, so leave out --compile: {reason}", 1)
-        if "can't allocate memory" not in str(error):  # how PyTorch says it on a CPU
-            raise
-        return complain("failed: out of memory", 1)
-    finally:
-        if dist.is_initialized():
-            dist.destroy_process_group()
+    return run_command(lambda: run(parse_arguments(argv)))
 
 
 def run(arguments: argparse.Namespace):
@@ -74,7 +55,7 @@ def run(arguments: argparse.Namespace):
     if arguments.batch is not None:
         batch(arguments, folder, sampler, notes)
         return
-    prompt = sys.stdin.read() if arguments.prompt == "-" else arguments.prompt
+    prompt = read_input(sys.stdin.read) if arguments.prompt == "-" else arguments.prompt
     if not (arguments.chat or prompt.strip()):
         raise InputError("the prompt is empty")
     device = pick_device(None if arguments.device == "auto" else arguments.device)
@@ -91,9 +72,11 @@ def run(arguments: argparse.Namespace):
         return
     ids = prompt_ids(tokenizer, prompt, features, system=arguments.system)
     steps = answer_steps(model, tokenizer, ids, features, sampler)
-    taken = []
-    for count, last in enumerate(shown(steps, tokenizer, sampler, arguments.watch), start=1):
-        taken += [last] if trace else []
+    taken, count = [], 0
+    for last in shown(steps, tokenizer, sampler, arguments.watch):
+        count += 1
+        if trace:
+            taken.append(last)
     text = answer_text(tokenizer, last)
     if arguments.json:
         text = json.dumps({
@@ -136,19 +119,36 @@ def fill_in_defaults(arguments: argparse.Namespace, folder: Path) -> list[str]:
 
 def batch(arguments: argparse.Namespace, folder: Path, sampler: SamplerConfig, notes: list[str]):
     """Answer the questions of a file, all of them or, under torchrun, this process's share."""
-    questions, out = Path(arguments.batch), Path(arguments.out)
-    lines = read_questions(questions, arguments.system, sampler)
-    if out.exists() and out.samefile(questions):
+    source, out = Path(arguments.batch), Path(arguments.out)
+    questions = read_questions(source, judged=False)
+    if out.exists() and out.samefile(source):
         raise InputError(f"{out} holds the questions; name another file for the answers with --out")
-    done = read_records(out)
     device = join_processes(arguments.device, shard=False)
-    model, tokenizer = load_pretrained(folder, device, DTYPES[arguments.dtype])
-    prepare(model, tokenizer, torch.arange(0), sampler)  # what fits no question must not become every one's record
-    if arguments.compile:
-        compile_layers(model)
-    for note in notes:
-        complain(note, 0)
-    run_batch(model, tokenizer, lines, done, out, arguments.batch_size)
+    with AnswerFile(out) as file:
+        model, tokenizer = load_pretrained(folder, device, DTYPES[arguments.dtype])
+        canvas = prepare(model, tokenizer, torch.arange(0), sampler)  # what fits no question must not be said of each
+        if model.config.autoregressive:
+            refuse_what_needs_masks(canvas)
+        file.begin(asdict(sampler) | {"system": arguments.system, "weights": fingerprint(model)})
+        if arguments.compile:
+            compile_layers(model)
+        for note in notes:
+            complain(note, 0)
+        cache: dict = {}
+
+        def ask(batch: Sequence[Question]) -> list[dict]:
+            if len(cache) > arguments.batch_size:  # questions about one picture are usually neighbours
+                cache.clear()
+            requests = [Request(question.turns[0][0], question.images, system=arguments.system, sampler=sampler)
+                        for question in batch]
+            return [{"error": str(reply)} if isinstance(reply, InputError) else asdict(reply)
+                    for reply in answer_batch(model, tokenizer, requests, cache)]
+
+        file.fill(questions, lambda question: [text for text, _ in question.turns], ask, arguments.batch_size,
+                  "answering")
+    errors = sum("error" in file.records[question.id] for question in questions) if file.rank == 0 else 0
+    if errors:
+        complain(f"{errors} of {len(questions)} questions could not be answered; {out} says why", 0)
 
 
 def chat(
@@ -160,7 +160,7 @@ def chat(
     while True:
         if sys.stdin.isatty():
             print("> ", end="", file=sys.stderr, flush=True)
-        line = sys.stdin.readline()
+        line = read_input(sys.stdin.readline)
         if not line:
             return
         if not line.strip():
@@ -198,17 +198,6 @@ def peak_memory(device: torch.device) -> int | None:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-
-def _prepare_streams():
-    """No terminal setting may cost an answer: open streams that were closed, and accept any bytes both ways."""
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode))
-    for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "backslashreplace")):
-        if hasattr(stream, "reconfigure"):  # not so where a test stands in for it
-            stream.reconfigure(errors=errors)
-    warnings.filterwarnings("ignore", module="PIL")  # what cannot be read is an error of ours; the rest can
 
 
 if __name__ == "__main__":

@@ -1,15 +1,16 @@
 """Layers that store their weights in one type and compute in the type of their input.
 
-This keeps 16 GB of bfloat16 weights in 16 GB on a CPU while the arithmetic runs in float32, which is exact and, on
-CPUs without native bfloat16, several times faster. Where both types are equal these are torch's own layers, and under
-autocast, which chooses types itself, too.
+This keeps 16 GB of bfloat16 weights in 16 GB on a CPU while the arithmetic runs in float32, which
+is exact and, on CPUs without native bfloat16, several times faster. Where both types are equal
+these are torch's own layers, and under autocast, which chooses types itself, too.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-ROWS = 8192  # a larger matrix, such as lm_head, is converted in parts: all of it would take 2 GB at the released size
+# Rows of a matrix that are converted at once. All of lm_head would take 2 GB at the released size.
+ROWS = 8192
 
 
 class Linear(nn.Linear):
@@ -26,7 +27,8 @@ class LayerNorm(nn.LayerNorm):
     """(x − mean) / std · γ + β over the last dimension, computed in the type of x."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.layer_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.bias.to(x.dtype), self.eps)
+        weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
+        return F.layer_norm(x, self.normalized_shape, weight, bias, self.eps)
 
 
 class RMSNorm(nn.RMSNorm):

@@ -1,8 +1,10 @@
-"""The training loss, and the same sum as a bound on the likelihood of an answer (LLaDA, arXiv 2502.09992, equations 3
-to 6; LLaDA-V, arXiv 2505.16933, section 3, where prompt and picture are given and never masked).
+"""The training loss, and the same sum as a bound on the likelihood of an answer (LLaDA, arXiv
+2502.09992, equations 3 to 6; LLaDA-V, arXiv 2505.16933, section 3, where prompt and picture are
+given and never masked).
 
-As the sampler does, this file sees the model as a function: `denoise(canvas, masked)` takes token ids (batch, length)
-and a bool for each, and returns logits (places, vocabulary) at the masked places, row by row. See `batch.denoiser`.
+As the sampler does, this file sees the model as a function: `denoise(canvas, masked)` takes token
+ids (batch, length) and a bool for each, and returns logits (masked places, vocabulary), row by row.
+See `training/batch.py`, `denoiser`.
 """
 
 from collections.abc import Callable
@@ -12,28 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .chat import IGNORED
-from .masking import Masks, draw_times, draw_uniform, mask_by_count, mask_by_time
+from .masking import Masking, Masks, draw_times, draw_uniform, mask_by_count, mask_by_time
 
 BatchDenoiser = Callable[[Tensor, Tensor], Tensor]
-
-
-def masked_loss(
-    denoise: BatchDenoiser, ids: Tensor, labels: Tensor, mask_id: int, masks: Masks, weights: Tensor | None = None
-) -> Tensor:
-    """Mask `ids` and ask for the labels there: Σ over masked places of −log p(label) / divisor, (batch,), in nats
-    per target.
-
-    `ids` and `labels` (batch, length) int64. `weights` (batch, length), with a mean of 1 over the targets of each
-    sequence, say how much each place counts; None: all the same. Computed in float32, or in the type of the logits if
-    that is wider.
-    """
-    logits = denoise(ids.masked_fill(masks.masked, mask_id), masks.masked)  # (places, vocabulary)
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    nats = F.cross_entropy(logits, labels[masks.masked], reduction="none")  # (places,)
-    nats = torch.zeros_like(masks.masked, dtype=nats.dtype).masked_scatter(masks.masked, nats)  # (batch, length)
-    if weights is not None:
-        nats = nats * weights
-    return nats.sum(dim=1) / masks.divisor
 
 
 def training_loss(
@@ -41,19 +24,52 @@ def training_loss(
     ids: Tensor,
     labels: Tensor,
     mask_id: int,
-    generator: torch.Generator | None = None,
-    stratified: bool = False,
+    t: Tensor,
+    uniform: Tensor,
+    masking: Masking = mask_by_time,
+    weights: Tensor | None = None,
 ) -> Tensor:
-    """The loss of a batch, a scalar: mask each target with a probability p drawn for its sequence, and average
-    Σ −log p(label) / (p · n) over the sequences (n: the number of a sequence's targets; LLaDA equation 5).
+    """Mask each sequence at its time and ask for what was there: (batch,), in nats per target
+    (LLaDA equation 5). Training minimizes the mean of it.
 
-    `ids` and `labels` (batch, length) int64; `generator` is on the CPU. `stratified` spreads the times evenly over
-    the batch (see `draw_times`). Its expectation bounds −log p(answer | prompt) / n from above, but for an error of
-    order ε: probabilities below ε are never drawn. Raises `InputError` if a sequence has no target.
+    `ids` and `labels` (batch, length) int64. All that chance decides comes in from outside: `t`
+    (batch,) from `draw_times` and `uniform` (batch, length) from `draw_uniform`. `weights` are
+    those of `masked_loss`. Raises `InputError` if a sequence has no target.
+
+    `masking` is the forward process. A schedule of your own is one function in its place, which
+    masks each target with probability p(t) and divides by n · p(t) / p′(t), for n targets. The
+    weight of a masked place is p′(t) / p(t), because the loss is an integral over p, and dp = p′(t)
+    dt. It is 1/p only for the linear schedule, where p′ is 1. (Strictly it is 1 − ε; the paper
+    leaves that out.) With another p and the weight 1/p the loss is a different one, and no error
+    says so.
+
+    With `mask_by_time` the expectation bounds −log p(answer | prompt) / n from above, but for an
+    error of order ε: probabilities below ε are never drawn.
     """
-    t = draw_times(len(labels), generator, stratified).to(labels.device)
-    masks = mask_by_time(labels, t, draw_uniform(labels, generator))
-    return masked_loss(denoise, ids, labels, mask_id, masks).mean()
+    return masked_loss(denoise, ids, labels, mask_id, masking(labels, t, uniform), weights)
+
+
+def masked_loss(
+    denoise: BatchDenoiser,
+    ids: Tensor,
+    labels: Tensor,
+    mask_id: int,
+    masks: Masks,
+    weights: Tensor | None = None,
+) -> Tensor:
+    """Σ over masked places of −log p(label) / divisor, (batch,), with the masks given.
+
+    `ids` and `labels` (batch, length) int64. `weights` (batch, length), with a mean of 1 over the
+    targets of each sequence, say how much each place counts; None: all the same. Computed in
+    float32, or in the type of the logits if that is wider.
+    """
+    logits = denoise(ids.masked_fill(masks.masked, mask_id), masks.masked)  # (masked, vocabulary)
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    nats = F.cross_entropy(logits, labels[masks.masked], reduction="none")  # (masked,)
+    nats = torch.zeros_like(masks.masked, dtype=nats.dtype).masked_scatter(masks.masked, nats)
+    if weights is not None:
+        nats = nats * weights  # (batch, length)
+    return nats.sum(dim=1) / masks.divisor
 
 
 def likelihood_bound(
@@ -63,18 +79,20 @@ def likelihood_bound(
     mask_id: int,
     draws: int,
     generator: torch.Generator | None = None,
-    masking: Callable[[Tensor, Tensor, Tensor], Masks] = mask_by_count,
+    masking: Masking = mask_by_count,
 ) -> Tensor:
-    """Estimates (draws, batch) of a bound on −log p(answer | prompt) in nats; their mean over the draws is the bound.
+    """Estimates (draws, batch) of a bound on −log p(answer | prompt) in nats; their mean over the
+    draws is the bound.
 
-    The labels say what the answer is. `masking` is either way of masking: `mask_by_count` has less variance, and an
-    expectation that is never below −log p; `mask_by_time` is what training does, times n. Each row of a batch is
-    masked anew in each draw, at times that are stratified over the draws. For many draws at once repeat the sequence.
-    Raises `InputError` if a sequence has no target.
+    The labels say what the answer is. `masking` is either way of masking: `mask_by_count` has less
+    variance, and an expectation that is never below −log p; `mask_by_time` is what training does.
+    Each row of a batch is masked anew in each draw, at times that are stratified over the draws.
+    For many draws at once repeat the sequence. Raises `InputError` if a sequence has no target.
     """
     count = (labels != IGNORED).sum(dim=1)  # n
-    times = torch.stack([draw_times(draws, generator, stratified=True) for _ in labels], dim=1).to(labels.device)
-    return torch.stack([
-        masked_loss(denoise, ids, labels, mask_id, masking(labels, t, draw_uniform(labels, generator))) * count
-        for t in times  # (batch,)
-    ])
+    times = torch.stack([draw_times(draws, generator, stratified=True) for _ in labels], dim=1)
+    estimates = []
+    for t in times.to(labels.device):  # (batch,)
+        uniform = draw_uniform(labels, generator)
+        estimates.append(count * training_loss(denoise, ids, labels, mask_id, t, uniform, masking))
+    return torch.stack(estimates)

@@ -1,11 +1,13 @@
-"""The forward process: replace some of an answer's tokens by [MASK], for the model to ask for them back.
+"""The forward process: replace some of an answer's tokens by [MASK], and have the model guess them.
 
-Only targets, the places whose label is not -100, are ever masked. Two ways of choosing them are here. Training masks
-every target with the same probability p; the likelihood of a given answer rather fixes how many are masked. Both turn
-a time t in [0, 1) and a uniform number per place into a mask: t = 0 masks least, t → 1 everything, and a larger t only
-adds masks. All draws are made on the CPU, so that a seed gives the same masks on every device.
+Only targets, the places whose label is not -100, are ever masked. Two ways of choosing them are
+here. Training masks every target with the same probability p; the likelihood of a given answer
+rather fixes how many are masked. Both turn a time t in [0, 1) and a uniform number per place into a
+mask: t = 0 masks least, t → 1 everything, and a larger t only adds masks. All draws are made on the
+CPU, so that a seed gives the same masks on every device.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -19,18 +21,24 @@ EPSILON = 1e-3  # ε, the least masking probability
 
 @dataclass(frozen=True)
 class Masks:
-    """Which places are masked, and what a sum over the masked places of a sequence must be divided by to estimate
-    its mean over all targets."""
+    """Which places are masked, and what a sum over the masked places of a sequence must be divided
+    by to estimate its mean over all targets."""
 
     masked: Tensor  # (batch, length) bool
     divisor: Tensor  # (batch,) float, above 0; the number of masks, expected or actual
 
 
-def draw_times(count: int, generator: torch.Generator | None = None, stratified: bool = False) -> Tensor:
+Masking = Callable[[Tensor, Tensor, Tensor], Masks]  # of labels, t and uniform
+
+
+def draw_times(
+    count: int, generator: torch.Generator | None = None, stratified: bool = False
+) -> Tensor:
     """t ~ U(0, 1), (count,) float32 in [0, 1), on the CPU as `generator` is.
 
-    Stratified times each are uniform too, but together lie evenly spaced: one in each interval of width 1 / count.
-    A mean over them varies less, since it always sees easy and hard times in equal shares.
+    Stratified times each are uniform too, but together lie evenly spaced: one in each interval of
+    width 1 / count. A mean over them varies less, since it always sees easy and hard times in equal
+    shares.
     """
     if not stratified:
         return torch.rand(count, generator=generator)
@@ -38,21 +46,22 @@ def draw_times(count: int, generator: torch.Generator | None = None, stratified:
 
 
 def draw_uniform(labels: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """A number for each place of `labels` (batch, length), float32 in [0, 1), on the device of `labels`."""
+    """A number per place of `labels` (batch, length), float32 in [0, 1), on the device of
+    `labels`."""
     return torch.rand(labels.shape, generator=generator).to(labels.device)
 
 
 def masking_probability(t: Tensor) -> Tensor:
-    """p = (1 − ε) t + ε, in [ε, 1] for t in [0, 1]. It keeps the weight 1/p bounded, and with it the variance of the
-    loss: E[(1/p)² · p] = ∫ dp / p, which from 0 on would be infinite."""
+    """p = (1 − ε) t + ε, in [ε, 1] for t in [0, 1]. It keeps the weight 1/p bounded, and with it
+    the variance of the loss: E[(1/p)² · p] = ∫ dp / p, which from 0 on would be infinite."""
     return (1 - EPSILON) * t + EPSILON
 
 
 def mask_by_time(labels: Tensor, t: Tensor, uniform: Tensor) -> Masks:
     """Mask each target with probability p(t), where `uniform` < p (LLaDA section 2.1).
 
-    `labels` (batch, length) int64, `t` (batch,), `uniform` (batch, length). The divisor is p · n, the number of masks
-    expected among n targets. Raises `InputError` if a sequence has no target.
+    `labels` (batch, length) int64, `t` (batch,), `uniform` (batch, length). The divisor is p · n,
+    the number of masks expected among n targets. Raises `InputError` if a sequence has no target.
     """
     targets, count = _targets(labels)
     p = masking_probability(t)
@@ -60,10 +69,11 @@ def mask_by_time(labels: Tensor, t: Tensor, uniform: Tensor) -> Masks:
 
 
 def mask_by_count(labels: Tensor, t: Tensor, uniform: Tensor) -> Masks:
-    """Mask l = 1 + ⌊t · n⌋ of the n targets, so that l is uniform in 1..n: those with the lowest `uniform` numbers
-    (LLaDA equation 6, where n is called L).
+    """Mask l = 1 + ⌊t · n⌋ of the n targets, so that l is uniform in 1..n: those with the lowest
+    `uniform` numbers (LLaDA equation 6, where n is called L).
 
-    Arguments as for `mask_by_time`. The divisor is l. Raises `InputError` if a sequence has no target.
+    Arguments as for `mask_by_time`. The divisor is l. Raises `InputError` if a sequence has no
+    target.
     """
     targets, count = _targets(labels)
     rank = uniform.masked_fill(~targets, torch.inf).argsort(dim=1).argsort(dim=1)  # 0 is the lowest
@@ -72,10 +82,11 @@ def mask_by_count(labels: Tensor, t: Tensor, uniform: Tensor) -> Masks:
 
 
 def _targets(labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Which places are targets, (batch, length) bool, and n, how many there are in each sequence, (batch,) int64."""
+    """Which places are targets, (batch, length) bool, and n, the number of them, (batch,) int64."""
     targets = labels != IGNORED
     count = targets.sum(dim=1)
     if (count == 0).any():
-        raise InputError(f"sequence {int((count == 0).int().argmax())} of the batch has no target: nothing could be "
-                         "masked in it; leave it out, or give it an answer")
+        number = int((count == 0).int().argmax())
+        raise InputError(f"sequence {number} of the batch has no target: nothing could be masked "
+                         "in it; leave it out, or give it an answer")
     return targets, count

@@ -1,7 +1,8 @@
-"""Tiles' features to the sequence the language model reads: unpad, shrink, mark the line ends (LLaVA-NeXT).
+"""Tiles' features to the sequence that the language model reads, as in LLaVA-NeXT.
 
-The grid's tiles are put together to one feature map of the whole picture, as if one large vision tower had seen it.
-`image_newline` is a learned embedding that says "here a row ends". Written for p × p patches a tile (27 × 27).
+The grid's tiles are put together to one feature map of the whole picture, as if one large vision
+tower had seen it; the black border is cut off, a large map is shrunk, and each row is ended by
+`image_newline`, a learned embedding. A tile has p × p patches, 27 × 27 as released.
 """
 
 import math
@@ -13,14 +14,18 @@ from torch import Tensor
 from .tiles import Tiles
 
 
-def merge(features: Tensor, tiles: Tiles, newline: Tensor, anyres_max: int, newline_position: str) -> Tensor:
+def merge(
+    features: Tensor, tiles: Tiles, newline: Tensor, anyres_max: int, newline_position: str
+) -> Tensor:
     """Merge the projected features of one picture or video.
 
-    `features` (tiles, p·p, width), `newline` (width,) → (length, width). `anyres_max` and `newline_position` are
-    those of the config.
+    `features` (tiles, p·p, width), `newline` (width,) → (length, width). `anyres_max` and
+    `newline_position` are those of the config.
     """
     if tiles.kind == "video":
         return merge_video(features, newline, newline_position)
+    if tiles.kind == "whole":
+        return features[0]
     if tiles.kind == "square":
         return torch.cat([features[0], newline[None]])
     base, grid = features[0], features[1:]
@@ -37,10 +42,13 @@ def join_tiles(features: Tensor, columns: int, rows: int) -> Tensor:
 
 
 def unpad(feature_map: Tensor, size: tuple[int, int]) -> Tensor:
-    """Cut off the rows or columns that only show the black border around a picture of `size` (width, height)."""
+    """Cut off the rows or columns that show only the black border around a picture.
+
+    `feature_map` (width, rows, columns), of a picture of `size` (width, height) in pixels.
+    """
     width, height = size
     map_height, map_width = feature_map.shape[1:]
-    # The quotient comes first, as released: 183 · (20 / 244) is a little less than 15, and int() makes it 14.
+    # The quotient comes first, as released: 183 · (20 / 244) is just below 15, and becomes 14.
     if width / height > map_width / map_height:
         border = (map_height - int(height * (map_width / width))) // 2
         return feature_map[:, border : map_height - border]
@@ -48,31 +56,33 @@ def unpad(feature_map: Tensor, size: tuple[int, int]) -> Tensor:
     return feature_map[:, :, border : map_width - border]
 
 
-def shrink(feature_map: Tensor, places: int) -> Tensor:
-    """Resize a map of clearly more than `places` positions bilinearly to about that many."""
+def shrink(feature_map: Tensor, num_tokens: int) -> Tensor:
+    """Resize a map of clearly more than `num_tokens` positions bilinearly to about that many."""
     height, width = feature_map.shape[1:]
-    times = math.sqrt(height * width / places)
-    if times <= 1.1:
+    factor = math.sqrt(height * width / num_tokens)
+    if factor <= 1.1:
         return feature_map
-    size = (max(1, int(height // times)), max(1, int(width // times)))
+    size = (max(1, int(height // factor)), max(1, int(width // factor)))
     return F.interpolate(feature_map[None], size, mode="bilinear", align_corners=False)[0]
 
 
 def with_newlines(feature_map: Tensor, newline: Tensor) -> Tensor:
-    """(width, rows, columns) → (rows·(columns + 1), width): the rows one after another, each ended by `newline`."""
+    """(width, rows, columns) → (rows·(columns + 1), width): row by row, each ended by `newline`."""
     ends = newline[:, None, None].expand(-1, feature_map.shape[1], 1)
     return torch.cat([feature_map, ends], dim=2).flatten(1).T
 
 
 def merge_video(features: Tensor, newline: Tensor, position: str) -> Tensor:
-    """Halve each frame's map, then put `newline` after every row, every frame, once at the end, or nowhere."""
+    """Halve each frame's map, (frames, p·p, width) → (length, width). `position` says where
+    `newline` stands: after every row ("grid"), every frame, once at the end, or nowhere."""
     frames, patches, width = features.shape
     side = math.isqrt(patches)
     maps = features.transpose(1, 2).view(frames, width, side, side)
     half = math.ceil(side / 2)
-    maps = F.interpolate(maps, (half, half), mode="bilinear", align_corners=False)  # (frames, width, half, half)
-    if position == "grid":
-        return with_newlines(maps.transpose(0, 1).flatten(1, 2), newline)  # the frames stacked to one tall map
+    # (frames, width, half, half)
+    maps = F.interpolate(maps, (half, half), mode="bilinear", align_corners=False)
+    if position == "grid":  # the frames stacked to one tall map
+        return with_newlines(maps.transpose(0, 1).flatten(1, 2), newline)
     sequence = maps.flatten(2).transpose(1, 2)  # (frames, half·half, width)
     if position == "frame":
         return torch.cat([sequence, newline.expand(frames, 1, -1)], dim=1).flatten(0, 1)

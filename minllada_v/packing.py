@@ -20,7 +20,9 @@ KVCache = list[tuple[Tensor, Tensor]]  # for each layer K and V, (1, key-value h
 Positions = slice | Tensor  # positions of one sequence
 
 
-def update(kv_cache: KVCache, layer: int, k: Tensor, v: Tensor, window: Positions, length: int) -> tuple[Tensor, Tensor]:
+def update(
+    kv_cache: KVCache, layer: int, k: Tensor, v: Tensor, window: Positions, length: int
+) -> tuple[Tensor, Tensor]:
     """Put the fresh `k` and `v` (1, key-value heads, window, head width) of a layer at the positions `window` of a
     sequence of `length`; returns all of that layer's K and V.
 
@@ -49,6 +51,14 @@ class Segment:
     kv_cache: KVCache | None = None
 
 
+def attend_alone(segment: Segment, q: Tensor, k: Tensor, v: Tensor, layer: int) -> Tensor:
+    """What one segment's queries gather from its own keys and values, fresh ones and cached ones: like `q`."""
+    if segment.kv_cache is not None:
+        k, v = update(segment.kv_cache, layer, k, v, segment.window, segment.num_tokens)
+        k, v = k[:, :, segment.visible], v[:, :, segment.visible]
+    return attention(q, k, v)
+
+
 def packed(segments: Sequence[Segment]) -> Attend:
     """Each segment attends to itself and to its own cache. No padding and no mask, so that the fastest attention there
     is can be used."""
@@ -57,15 +67,8 @@ def packed(segments: Sequence[Segment]) -> Attend:
 
     def attend(q: Tensor, k: Tensor, v: Tensor, queries: Queries, layer: int) -> Tensor:
         counts = num_tokens if isinstance(queries, slice) else num_queries  # the last layer has fewer queries
-        gathered = []
-        for segment, q, k, v in zip(
-            segments, q.split(counts, dim=2), k.split(num_tokens, dim=2), v.split(num_tokens, dim=2), strict=True
-        ):
-            if segment.kv_cache is not None:
-                k, v = update(segment.kv_cache, layer, k, v, segment.window, segment.num_tokens)
-                k, v = k[:, :, segment.visible], v[:, :, segment.visible]
-            gathered.append(attention(q, k, v))
-        return torch.cat(gathered, dim=2)
+        pieces = zip(segments, q.split(counts, dim=2), k.split(num_tokens, dim=2), v.split(num_tokens, dim=2))
+        return torch.cat([attend_alone(*piece, layer) for piece in pieces], dim=2)
 
     return attend
 

@@ -1,13 +1,19 @@
-"""What comes from outside: the other processes of a run, and signals to stop it."""
+"""Several processes: those that torchrun started together, and those that shall not write to one folder."""
 
 import os
-import signal
+from pathlib import Path
+from typing import IO
 
 import torch
 import torch.distributed as dist
 
 from .checkpoint import pick_device
 from .errors import InputError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 
 def join_processes(device: str, shard: bool) -> torch.device:
@@ -30,33 +36,21 @@ def rank_and_size() -> tuple[int, int]:
     return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
 
 
-def sum_over_processes(values: torch.Tensor):
-    """Put the sum over all processes in place of `values`."""
-    if dist.is_initialized():
-        dist.all_reduce(values)
+def lock(path: Path) -> IO:
+    """Lock the file `path`, which is made if need be, until the result is closed or this process ends, however it ends.
+    Raises `InputError` if another process has it. Where the system knows no locks nothing is locked.
 
-
-def ignore_signals(_: int):
-    """For processes that read data ahead. A signal to stop often goes to all of a run's processes; the training
-    process still needs the data of its step, and ends these itself."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-
-
-class Signals:
-    """Within `with`, Ctrl-C and SIGTERM end nothing, but set `number`. A second one acts as usual, except under
-    torchrun, where each comes twice."""
-
-    def __enter__(self) -> "Signals":
-        self.number = 0
-        self.usual = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, *_):
-        for number, handler in self.usual.items():
-            signal.signal(number, handler)
-
-    def _note(self, number: int, frame):
-        self.number = number
-        if "RANK" not in os.environ:  # torchrun passes on the Ctrl-C that the terminal has sent already
-            self.__exit__()
+    It is a POSIX record lock: unlike flock's it is not handed down to processes that this one starts and that may
+    outlive it for some seconds.
+    """
+    file = path.open("ab")
+    try:
+        if fcntl:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):  # the two ways of saying that it is taken
+        file.close()
+        raise InputError(f"another process is writing to {path.parent}; wait until it ends, or give another --out"
+                         ) from None
+    except OSError:  # some network drives know no locks
+        pass
+    return file

@@ -1,12 +1,12 @@
 """Pictures to tiles: the vision tower only sees squares of one size.
 
-This is LLaVA-NeXT's anyres scheme. A single picture is shown twice: once as a whole, squeezed into one tile, and once
-cut into a grid of tiles that keeps its detail and shape. Several pictures get one padded tile each, and each frame of
-a video is squeezed into one.
+This is LLaVA-NeXT's anyres scheme. A single picture is shown twice: once as a whole, squeezed into
+one tile, and once cut into a grid of tiles that keeps its detail and shape. Several pictures get
+one padded tile each, and each frame of a video is squeezed into one.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -21,38 +21,40 @@ GREY = (127, 127, 127)
 
 @dataclass(frozen=True)
 class Tiles:
-    """The tiles of one picture, or of one video, and what is needed to merge their features again."""
+    """The tiles of one picture or video, and what is needed to merge their features again."""
 
     pixel_values: Tensor  # (tiles, 3, S, S) float32 in [-1, 1]
-    kind: str  # "anyres": base tile, then the grid; "square": one tile; "video": one tile a frame
+    kind: str  # "anyres": base tile, then the grid; "video": one per frame; "square", "whole": one
     size: tuple[int, int] = (0, 0)  # anyres: (width, height) of the picture
     grid: tuple[int, int] = (0, 0)  # anyres: (columns, rows) of tiles
 
 
 def picture_tiles(pictures: list[Image.Image], config: Config) -> list[Tiles]:
-    """The tiles of each picture of a prompt: anyres for one picture alone, a padded square each for several."""
+    """The tiles of each picture of a prompt: anyres for one alone, a padded square for several."""
     if len(pictures) == 1:
         return [anyres_tiles(pictures[0], config)]
     return [square_tile(picture, config.vision.image_size) for picture in pictures]
 
 
 def anyres_tiles(picture: Image.Image, config: Config) -> Tiles:
-    """A base tile with the whole picture, then the grid of tiles in reading order: `(1 + columns·rows, 3, S, S)`."""
-    tile = config.vision.image_size
-    columns, rows = choose_grid(picture.size, config.grids, tile)
-    padded = fit_on_black(picture, (columns * tile, rows * tile))
-    boxes = [(x * tile, y * tile, (x + 1) * tile, (y + 1) * tile) for y in range(rows) for x in range(columns)]
-    base = picture.resize((tile, tile), Image.Resampling.BICUBIC)  # its shape is lost
-    tiles = [base, *(padded.crop(box) for box in boxes)]
+    """A base tile with the whole picture, then the grid of tiles in reading order:
+    `(1 + columns·rows, 3, S, S)`."""
+    side = config.vision.image_size
+    columns, rows = choose_grid(picture.size, config.grids, side)
+    padded = fit_on_black(picture, (columns * side, rows * side))
+    corners = [(x * side, y * side) for y in range(rows) for x in range(columns)]
+    base = picture.resize((side, side), Image.Resampling.BICUBIC)  # its shape is lost
+    tiles = [base, *(padded.crop((x, y, x + side, y + side)) for x, y in corners)]
     return Tiles(to_pixel_values(tiles), "anyres", picture.size, (columns, rows))
 
 
 def square_tile(picture: Image.Image, tile: int) -> Tiles:
-    """The picture in the centre of a grey square, resized to one tile: `(1, 3, S, S)`."""
+    """The picture in the centre of a grey square, resized to one tile: `(1, 3, S, S)`. Raises
+    `InputError` if the square would have more pixels than Pillow considers safe."""
     side = max(picture.size)
-    if side * side > Image.MAX_IMAGE_PIXELS:
-        raise InputError(f"a picture of {picture.width} x {picture.height} is too long to be padded to a square; "
-                         "crop it")
+    if Image.MAX_IMAGE_PIXELS is not None and side * side > Image.MAX_IMAGE_PIXELS:
+        raise InputError(f"a picture of {picture.width} x {picture.height} is too long to be "
+                         "padded to a square; crop it")
     square = Image.new("RGB", (side, side), GREY)
     square.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
     return Tiles(to_pixel_values([square.resize((tile, tile), Image.Resampling.BICUBIC)]), "square")
@@ -60,12 +62,20 @@ def square_tile(picture: Image.Image, tile: int) -> Tiles:
 
 def video_tiles(frames: list[Image.Image], tile: int) -> Tiles:
     """Each frame squeezed into one tile: `(frames, 3, S, S)`."""
-    return Tiles(to_pixel_values([frame.resize((tile, tile), Image.Resampling.BICUBIC) for frame in frames]), "video")
+    squeezed = [frame.resize((tile, tile), Image.Resampling.BICUBIC) for frame in frames]
+    return Tiles(to_pixel_values(squeezed), "video")
 
 
-def choose_grid(size: tuple[int, int], grids: tuple[tuple[int, int], ...], tile: int) -> tuple[int, int]:
-    """The grid (columns, rows) that keeps most of the picture's pixels; of equals the one that leaves least of its
-    tiles empty, then the first."""
+def whole_tile(picture: Image.Image, tile: int) -> Tiles:
+    """The picture squeezed into one tile, for the first stage of training: `(1, 3, S, S)`."""
+    return replace(video_tiles([picture], tile), kind="whole")
+
+
+def choose_grid(
+    size: tuple[int, int], grids: tuple[tuple[int, int], ...], tile: int
+) -> tuple[int, int]:
+    """The grid (columns, rows) that keeps most of the picture's pixels; of equals the one that
+    leaves least of its tiles empty, then the first."""
     width, height = size
 
     def quality(grid: tuple[int, int]) -> tuple[int, int]:
@@ -79,7 +89,8 @@ def choose_grid(size: tuple[int, int], grids: tuple[tuple[int, int], ...], tile:
 
 
 def fit_on_black(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """The picture as large as fits into `size` (width, height), its shape kept, in the centre of black."""
+    """The picture in the centre of a black one of `size` (width, height), as large as fits into it;
+    its shape is kept."""
     width, height = size
     scale_x, scale_y = width / picture.width, height / picture.height
     if scale_x < scale_y:
@@ -96,5 +107,5 @@ def to_pixel_values(tiles: list[Image.Image]) -> Tensor:
     """`(tiles, 3, S, S)` float32 in [-1, 1] from RGB pictures of one size."""
     if not tiles:
         raise InputError("there is no picture to look at")
-    pixels = torch.from_numpy(np.stack([np.asarray(tile) for tile in tiles]))  # (tiles, S, S, 3) uint8
-    return (pixels.permute(0, 3, 1, 2).float() / 255 - 0.5) / 0.5
+    pixels = torch.from_numpy(np.stack([np.asarray(tile) for tile in tiles]))
+    return (pixels.permute(0, 3, 1, 2).float() / 255 - 0.5) / 0.5  # from (tiles, S, S, 3) uint8

@@ -1,7 +1,7 @@
-"""The vision tower: a SigLIP 2 ViT (arXiv 2502.14786) without its last layer, final norm and pooling head.
+"""The vision tower: a SigLIP 2 ViT (arXiv 2502.14786) without last layer, final norm and pooling.
 
-A tile is cut into patches, each patch becomes a vector, and 26 pre-norm transformer blocks let the patches look at
-each other. What comes out of the last kept block is what the language model gets to see.
+A tile is cut into patches, each patch becomes a vector, and 26 pre-norm transformer blocks let the
+patches look at each other. What comes out of the last one is what the language model gets to see.
 """
 
 import torch.nn.functional as F
@@ -23,10 +23,11 @@ class VisionAttention(nn.Module):
         self.out_proj = Linear(config.hidden_size, config.hidden_size)
 
     def forward(self, hidden_states: Tensor) -> Tensor:
-        def split(x: Tensor) -> Tensor:
-            return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (tiles, heads, patches, head width)
+        def split(x: Tensor) -> Tensor:  # → (tiles, heads, patches, head width)
+            return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
-        q, k, v = (split(project(hidden_states)) for project in (self.q_proj, self.k_proj, self.v_proj))
+        projections = (self.q_proj, self.k_proj, self.v_proj)
+        q, k, v = (split(project(hidden_states)) for project in projections)
         attended = F.scaled_dot_product_attention(q, k, v)
         return self.out_proj(attended.transpose(1, 2).flatten(2))  # (tiles, patches, width)
 
@@ -59,24 +60,26 @@ class VisionLayer(nn.Module):
 
 
 class VisionTower(nn.Module):
-    """Tiles to one feature vector a patch."""
+    """Tiles to one feature vector per patch."""
 
     def __init__(self, config: VisionConfig):
         super().__init__()
-        patches = config.patches_per_side**2
-        self.patch_embedding = nn.Conv2d(3, config.hidden_size, config.patch_size, stride=config.patch_size)
-        self.position_embedding = nn.Embedding(patches, config.hidden_size)
+        width, patch = config.hidden_size, config.patch_size
+        self.patch_embedding = nn.Conv2d(3, width, patch, stride=patch)
+        self.position_embedding = nn.Embedding(config.patches_per_side**2, width)
         self.layers = nn.ModuleList(VisionLayer(config) for _ in range(config.kept_layers))
-        # In the released checkpoint and never applied; here so that a checkpoint we write is complete.
-        self.post_layernorm = LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        # In the released checkpoint and never applied; it makes a checkpoint that we write complete.
+        self.post_layernorm = LayerNorm(width, eps=config.layer_norm_eps)
 
     def forward(self, pixel_values: Tensor) -> Tensor:
-        """`pixel_values` (tiles, 3, S, S) in [-1, 1] → features (tiles, patches, width), patches in reading order."""
+        """`pixel_values` (tiles, 3, S, S) in [-1, 1] → features (tiles, patches, width), the
+        patches in reading order."""
         embedding, dtype = self.patch_embedding, pixel_values.dtype
         patches = F.conv2d(
             pixel_values, embedding.weight.to(dtype), embedding.bias.to(dtype), embedding.stride
         )  # (tiles, width, rows, columns)
-        hidden_states = patches.flatten(2).transpose(1, 2) + self.position_embedding.weight.to(dtype)
+        hidden_states = patches.flatten(2).transpose(1, 2)  # (tiles, patches, width)
+        hidden_states = hidden_states + self.position_embedding.weight.to(dtype)
         for layer in self.layers:
             hidden_states = layer(hidden_states)
         return hidden_states

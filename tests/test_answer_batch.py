@@ -62,8 +62,9 @@ def test_a_batch_equals_its_singles_in_any_order(asked, order):
 def test_a_batch_of_golden_questions():
     """The golden cases, each with its own settings, in one batch: the released answers."""
     asked = [Request("Describe the image in detail.", [PICTURES[0]], sampler=SamplerConfig(
-        case["gen_length"], steps=case["steps"], block_length=case["block_length"], cfg_scale=case.get("cfg_scale", 0.0),
-        stop=tuple(case.get("stop", ())), suffix=case.get("generation_suffix", ""))) for case in CASES["generate"]]
+        case["gen_length"], steps=case["steps"], block_length=case["block_length"],
+        cfg_scale=case.get("cfg_scale", 0.0), stop=tuple(case.get("stop", ())),
+        suffix=case.get("generation_suffix", ""))) for case in CASES["generate"]]
     texts = [TOKENIZER.decode(case["output"], skip_special_tokens=True).strip() for case in CASES["generate"]]
     assert [reply.text for reply in answer_batch(MODEL, TOKENIZER, asked)] == texts
 
@@ -85,7 +86,8 @@ def test_a_picture_is_looked_at_once(tmp_path, monkeypatch):
         image.save(path)
     tiles = []
     project = type(MODEL).project
-    monkeypatch.setattr(type(MODEL), "project", lambda model, pixels: tiles.append(len(pixels)) or project(model, pixels))
+    monkeypatch.setattr(type(MODEL), "project",
+                        lambda model, pixels: tiles.append(len(pixels)) or project(model, pixels))
 
     def tiles_of(*sources) -> int:
         tiles.clear()

@@ -14,11 +14,12 @@ from test_generate import run
 
 from minllada_v import InputError, SamplerConfig, answer, load_pretrained
 from minllada_v.answer import encode_images, prompt_ids
-from minllada_v.evaluation.questions import world_questions
-from minllada_v.evaluation.benchmarks import BENCHMARKS
 from minllada_v.checkpoint import BUILTIN, empty_model
-from minllada_v.config import Config, check_config
+from minllada_v.config import Config
+from minllada_v.config_json import check_config
 from minllada_v.evaluate import Judge
+from minllada_v.evaluation.benchmarks import BENCHMARKS
+from minllada_v.evaluation.questions import world_questions
 from minllada_v.generate import DESCRIBE
 
 EXAMPLE = {"image": "picture.png", "conversations": [{"from": "human", "value": "<image>\nwhat is it?"},

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minllada_v import InputError
-from minllada_v.chat import END_OF_TURN, EOS, IGNORED, IMAGE_ID, canvas_example, chat_prompt, training_example, turns
+from minllada_v.chat import IGNORED, IMAGE_ID, chat_prompt, training_example, turns
 
 QUESTION = "Describe the image in detail."
 SPECIAL = list(CASES["special_ids"])
@@ -147,18 +147,17 @@ def test_a_broken_message_is_named(message):
 
 
 @settings(deadline=None)
-@given(st.lists(st.tuples(hostile_text, hostile_text), min_size=1, max_size=3), st.integers(0, 5))
-def test_on_a_canvas_only_the_last_answer_is_asked_for_just_as_in_use(turns, spare):
-    """The prompt is that of `chat_prompt`; behind it come the answer, the end of the turn and padding, all targets."""
+@given(st.lists(st.tuples(hostile_text, hostile_text), min_size=1, max_size=3))
+def test_without_pictures_a_placeholder_is_text_like_any_other(turns):
+    """Whoever speaks. Oracle: the same conversation with a word of the same spelling that is no placeholder, whose
+    tokens are then those of `<image>`."""
     tokenizer = golden_model()[1]
-    conversation = [{"from": who, "value": text} for turn in turns for who, text in zip(("human", "gpt"), turn)]
-    *history, (question, last) = turns
-    prompt = chat_prompt(tokenizer, question, 0, history, "Be brief.")
-    answer = [*tokenizer.encode(last), tokenizer.token_id(END_OF_TURN)]
-    room = len(answer) + spare
-    ids, labels, turn_ids = canvas_example(tokenizer, conversation, 0, room, "Be brief.")
-    assert ids == prompt + answer + [tokenizer.token_id(EOS)] * spare
-    assert labels == [IGNORED] * len(prompt) + ids[len(prompt):]
-    assert turn_ids[-room:] == [len(turns) - 1] * room and set(turn_ids) == set(range(len(turns)))
-    with pytest.raises(InputError, match=f"{len(answer)} tokens long, and the canvas only {len(answer) - 1}"):
-        canvas_example(tokenizer, conversation, 0, len(answer) - 1)
+    spoken = [(who, f"{text}<image>") for turn in turns for who, text in zip(("human", "gpt"), turn, strict=True)]
+    conversation = [{"from": who, "value": text} for who, text in spoken]
+    ids, labels, _ = training_example(tokenizer, conversation, with_pictures=False)
+    assert IMAGE_ID not in ids and IMAGE_ID not in labels
+    for _, text in spoken:
+        body = tokenizer.encode("\n\n" + text)
+        assert any(ids[start:start + len(body)] == body for start in range(len(ids)))
+    assert training_example(tokenizer, conversation)[0].count(IMAGE_ID) == sum(
+        text.count("<image>") for who, text in spoken if who == "human")

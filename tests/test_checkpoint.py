@@ -1,6 +1,7 @@
 """A checkpoint folder to a model: every released tensor has its place, and every mistake its line."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -15,9 +16,10 @@ from safetensors.torch import load_file, save_file
 
 from minllada_v import InputError, LLaDAV, SamplerConfig, answer, load_pretrained
 from minllada_v.checkpoint import NAMES, open_tensors, package_name, released_name
-from minllada_v.config import LLADA_8B_KEYS, Config, VisionConfig, read_config
+from minllada_v.config import Config, VisionConfig
+from minllada_v.config_json import LLADA_8B_KEYS, check_config, read_config, siglip_values
 from minllada_v.training.checkpoints import save_checkpoint
-from minllada_v.training.start import read_files
+from minllada_v.training.start import from_checkpoint, from_nothing, from_parts, read_files
 
 GOLDEN_CONFIG = json.loads((CHECKPOINT / "config.json").read_text())
 RELEASED_CONFIG = {  # section 2 of the description; it says nothing of the vision tower
@@ -94,7 +96,8 @@ def test_devices_and_types_that_do_not_exist_are_named(arguments):
 
 
 def test_grids_can_be_listed(tmp_path):
-    (tmp_path / "config.json").write_text(json.dumps(RELEASED_CONFIG | {"image_grid_pinpoints": [[384, 768], [768, 384]]}))
+    listed = {"image_grid_pinpoints": [[384, 768], [768, 384]]}
+    (tmp_path / "config.json").write_text(json.dumps(RELEASED_CONFIG | listed))
     assert read_config(tmp_path / "config.json").grids == ((1, 2), (2, 1))
 
 
@@ -220,7 +223,7 @@ def test_a_config_of_another_size_names_both_shapes(tmp_path):
 @pytest.mark.parametrize(
     "change, says",
     [
-        (lambda folder: (folder / "model-00002-of-00002.safetensors").unlink(), "00002-of-00002.safetensors is missing"),
+        (lambda folder: (folder / "model-00002-of-00002.safetensors").unlink(), "00002-of-00002.* is missing"),
         (lambda folder: (folder / "config.json").unlink(), "config.json is missing"),
         (lambda folder: (folder / "tokenizer.json").unlink(), "tokenizer.json is missing"),
         (lambda folder: (folder / "config.json").write_text("{"), "config.json is not valid JSON"),
@@ -280,7 +283,7 @@ def test_a_missing_folder_is_named(tmp_path):
         ("vocab_size", 6.5, "vocab_size must be a whole number"),
         ("rope_scaling", {"type": "linear"}, "rope_scaling is .* only None is supported"),
         ("hidden_act", "gelu", "hidden_act is 'gelu'"),
-        ("tie_word_embeddings", True, "tie_word_embeddings is True"),
+        ("tie_word_embeddings", "yes", "tie_word_embeddings must be true or false"),
         ("mm_projector_type", "linear", "mm_projector_type is 'linear'"),
         ("mm_projector_type", None, "mm_projector_type"),
         ("mm_newline_position", "nowhere", "mm_newline_position is 'nowhere'"),
@@ -300,6 +303,162 @@ def test_nonsensical_config_values_are_named(key, value, says, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(GOLDEN_CONFIG | {key: value}))
     with pytest.raises(InputError, match=f"config.json: .*{says}"):
         read_config(tmp_path / "config.json")
+
+
+def headless() -> dict[str, torch.Tensor]:
+    """The golden tensors but for the last layer's, which tied embeddings do not need."""
+    return {name: tensor for name, tensor in golden_tensors().items() if name != "lm_head.weight"}
+
+
+def test_tied_embeddings_are_one_parameter_and_answer_as_two_equal_ones(tmp_path):
+    """Without lm_head in the file, and with an equal one; and what we write of it is read again."""
+    head = golden_tensors()["model.embed_tokens.weight"]
+    untied, tokenizer = load_pretrained(single_file(tmp_path / "untied", headless() | {"lm_head.weight": head}), "cpu")
+    expected = answer(untied, tokenizer, "What is 1+1?", sampler=SamplerConfig(8))
+    for number, tensors in enumerate([headless(), headless() | {"lm_head.weight": head.clone()}]):
+        folder = single_file(tmp_path / str(number), tensors, tie_word_embeddings=True)
+        for _ in range(2):
+            model, _ = load_pretrained(folder, "cpu")
+            assert model.language_model.lm_head.weight is model.language_model.embed_tokens.weight
+            assert answer(model, tokenizer, "What is 1+1?", sampler=SamplerConfig(8)) == expected
+            save_checkpoint(folder, model, read_files(folder))
+        assert "lm_head.weight" not in open_tensors(folder)
+
+
+@pytest.mark.parametrize("start", [from_checkpoint, lambda folder: from_nothing(folder / "config.json", 0),
+                                   lambda folder: from_parts(folder, folder, 0)])
+def test_tied_embeddings_stay_tied_in_training(start, tmp_path):
+    model = start(single_file(tmp_path / "tied", headless(), tie_word_embeddings=True)).model
+    assert model.language_model.lm_head.weight is model.language_model.embed_tokens.weight
+    assert "language_model.lm_head.weight" not in dict(model.named_parameters())
+
+
+def test_a_last_layer_that_contradicts_tied_embeddings_is_refused(tmp_path):
+    with pytest.raises(InputError, match="lm_head.weight differs from model.embed_tokens.weight"):
+        load_pretrained(single_file(tmp_path, golden_tensors(), tie_word_embeddings=True), "cpu")
+    with pytest.raises(InputError, match=r"lm_head.weight \(640, 32\) is missing"):
+        load_pretrained(single_file(tmp_path, headless()), "cpu")
+
+
+LORA = "model.layers.0.self_attn.q_proj.lora_A.weight"
+
+
+@pytest.mark.parametrize("name, dtype", [
+    (LORA, torch.bfloat16), (LORA, torch.int8), (f"base_model.model.{LORA}", torch.float32),
+    ("model.layers.0.self_attn.q_proj.bias", torch.float32), ("model.layers.1.mlp.up_proj.SCB", torch.float32),
+    ("model.layers.0.self_attn.q_norm.weight", torch.float32), ("lm_head.bias", torch.float32),
+    ("model.mm_projector.4.weight", torch.float32),
+    ("model.vision_tower.vision_tower.vision_model.encoder.layers.1.mlp.fc3.bias", torch.float32),
+])
+def test_tensors_that_would_change_the_result_are_refused(name, dtype, tmp_path):
+    """A bias, a LoRA or a scale beside whole weights: without it the model answers something else."""
+    with pytest.raises(InputError, match=rf"{name} \(4,\) has no place"):
+        load_pretrained(single_file(tmp_path, golden_tensors() | {name: torch.zeros(4, dtype=dtype)}), "cpu")
+
+
+def test_a_folder_with_a_lora_adapter_is_refused(tmp_path):
+    single_file(tmp_path, golden_tensors())
+    (tmp_path / "adapter_config.json").write_text("{}")
+    with pytest.raises(InputError, match="LoRA adapter; merge it"):
+        load_pretrained(tmp_path, "cpu")
+
+
+def test_a_text_only_model_leaves_the_pictures_parts_out(tmp_path, capsys):
+    folder = single_file(tmp_path, golden_tensors())
+    (folder / "config.json").write_text(json.dumps({
+        key: value for key, value in GOLDEN_CONFIG.items() if not key.startswith("mm_") and key != "vision_config"}))
+    assert load_pretrained(folder, "cpu")[0].config.vision is None
+    assert "tensors have no place" in capsys.readouterr().err
+
+
+TOWER = "model.vision_tower.vision_tower."
+
+
+@pytest.mark.parametrize("prefix, alone", [("vision_model.", False), ("vision_model.", True), ("", True)],
+                         ids=["SigLIP whole", "tower by transformers 4", "tower by transformers 5"])
+def test_a_vision_tower_is_read_however_it_was_saved(prefix, alone, tmp_path):
+    """Whole or alone, with and without the prefix: the same weights in the same places."""
+    tower = GOLDEN_CONFIG["vision_config"]
+    whole_config = {"model_type": "siglip", "vision_config": tower}
+    config = {"model_type": "siglip_vision_model"} | tower if alone else whole_config
+    tensors = {prefix + name.removeprefix(TOWER + "vision_model."): tensor
+               for name, tensor in golden_tensors().items() if name.startswith(TOWER)}
+    tensors[f"{prefix}head.probe"] = torch.zeros(1, 1, 24)
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    save_file(tensors, tmp_path / "model.safetensors")
+    model, whole = from_parts(CHECKPOINT, tmp_path, 0).model, golden_model()[0]
+    assert model.config.vision == whole.config.vision
+    weights = whole.vision_tower.state_dict()
+    assert weights and all(tensor.equal(weights[name]) for name, tensor in model.vision_tower.state_dict().items())
+
+
+def test_what_a_siglip_config_leaves_out_is_siglips_default():
+    """Its `to_diff_dict` writes only what differs; ours is so400m, whose tower LLaDA-V has."""
+    base = siglip_values({"model_type": "siglip", "vision_config": {"model_type": "siglip_vision_model"}})
+    assert (base["hidden_size"], base["num_attention_heads"], base["patch_size"], base["image_size"]) == (
+        768, 12, 16, 224)
+    assert siglip_values({"model_type": "llava_llada"}) == {}
+    assert siglip_values({"model_type": "siglip", "vision_config": 5}) == 5  # refused with the config
+
+
+LLADA_8B_CONFIG = {  # as published, without what is about files and the optimizer
+    "activation_type": "silu", "alibi": False, "alibi_bias_max": 8.0, "attention_dropout": 0.0,
+    "attention_layer_norm": False, "attention_layer_norm_with_affine": True, "bias_for_layer_norm": False,
+    "block_group_size": 1, "block_type": "llama", "d_model": 4096, "embedding_dropout": 0.0,
+    "embedding_size": 126464, "flash_attention": False, "include_bias": False, "include_qkv_bias": False,
+    "init_fn": "mitchell", "init_std": 0.02, "input_emb_norm": False, "layer_norm_type": "rms",
+    "layer_norm_with_affine": True, "max_sequence_length": 4096, "mlp_hidden_size": 12288, "mlp_ratio": 4,
+    "model_type": "llada", "multi_query_attention": None, "n_heads": 32, "n_kv_heads": 32, "n_layers": 32,
+    "residual_dropout": 0.0, "rms_norm_eps": 1e-05, "rope": True, "rope_full_precision": True, "rope_theta": 500000.0,
+    "scale_logits": False, "vocab_size": 126464, "weight_tying": False,
+}
+
+
+def test_the_published_config_of_llada_8b_is_read():
+    config = check_config(LLADA_8B_CONFIG, "config.json")
+    assert (config.hidden_size, config.num_hidden_layers, config.vocab_size, config.max_length) == (
+        4096, 32, 126464, 4096)
+    assert config.vision is None and not config.tied_embeddings
+    assert check_config(LLADA_8B_CONFIG | {"weight_tying": True}, "config.json").tied_embeddings
+
+
+@pytest.mark.parametrize("key, value", [
+    ("activation_type", "gelu"), ("activation_type", "swiglu"), ("alibi", True), ("attention_layer_norm", True),
+    ("bias_for_layer_norm", True), ("block_type", "sequential"), ("clip_qkv", 8.0), ("include_bias", True),
+    ("include_qkv_bias", True), ("input_emb_norm", True), ("layer_norm_type", "default"),
+    ("layer_norm_with_affine", False), ("multi_query_attention", True), ("rope", False), ("scale_logits", True),
+    ("mlp_bias", True), ("quantization_config", {"load_in_8bit": True}),
+])
+def test_switches_that_are_not_implemented_are_refused(key, value):
+    """LLaDA-8B's own names as well as LLaMA's, in a text-only config and in LLaDA-V's."""
+    for config in (LLADA_8B_CONFIG, GOLDEN_CONFIG):
+        with pytest.raises(InputError, match=f"c.json: {key} is .*, and only .* is supported"):
+            check_config(config | {key: value}, "c.json")
+
+
+def test_a_config_that_does_not_say_where_newlines_stand_means_one(tmp_path):
+    """As in the released code, whose own config says "grid"."""
+    without = {key: value for key, value in GOLDEN_CONFIG.items() if key != "mm_newline_position"}
+    assert check_config(without, "config.json").newline_position == "one_token"
+    assert check_config(GOLDEN_CONFIG, "config.json").newline_position == GOLDEN_CONFIG["mm_newline_position"]
+
+
+def test_what_is_saved_is_readable_as_other_files_are(tmp_path):
+    """Whatever the umask is; safetensors alone would let only the owner read it."""
+    before = os.umask(0o027)
+    try:
+        save_checkpoint(tmp_path / "new", golden_model()[0], read_files(CHECKPOINT))
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "new").iterdir()}
+    assert modes["model.safetensors"] == modes["config.json"] == 0o640
+
+
+def test_error_lines_quote_no_more_than_200_characters():
+    for key in ("image_grid_pinpoints", "hidden_size", "hidden_act", "system"):
+        with pytest.raises(InputError) as caught:
+            check_config(GOLDEN_CONFIG | {key: ["x" * 1000] * 1000}, "config.json")
+        assert key in str(caught.value) and len(str(caught.value)) < 420
 
 
 MEASURE = """

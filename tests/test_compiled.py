@@ -1,4 +1,4 @@
-"""Compiled layers: the same answers, and few things to compile. Dynamo runs here, the slow compilers behind it do not."""
+"""Compiled layers: the same answers, few things to compile. Dynamo runs here, the slow compilers behind it do not."""
 
 import pytest
 import torch
@@ -32,7 +32,7 @@ def graphs(monkeypatch) -> list:
 
 
 def test_compiled_answers_are_the_same_and_nothing_is_compiled_twice(graphs):
-    """Unequal questions, with guidance, refreshes and chance, answered twice: the answers of the plain model, from a few
+    """Unequal questions, with guidance, refreshes and chance, answered twice: the answers of the plain model, from few
     graphs whatever the lengths; the second time nothing is compiled. All layers share these graphs."""
     model, tokenizer = load_pretrained(CHECKPOINT, "cpu")
     samplers = [SamplerConfig(12), SamplerConfig(12, block_length=4, refresh_every=3, cfg_scale=0.5),

@@ -19,9 +19,9 @@ from PIL import Image
 
 from minllada_v import SamplerConfig, answer, load_pretrained
 from minllada_v.answer import encode_images, prompt_ids
+from minllada_v.drawing.terminal import OPEN, Watch, picture_of, wrap
 from minllada_v.generate import fill_in_defaults, main, parse_arguments
 from minllada_v.sampler import Step
-from minllada_v.drawing.terminal import OPEN, Watch, picture_of, wrap
 
 PHOTO = Path(__file__).parents[1] / "tutorials" / "pictures" / "chelsea.png"
 QUESTION = "Describe the image in detail."
@@ -46,7 +46,8 @@ def run(capsys, *arguments: str) -> tuple[int, str, str]:
     return code, captured.out, captured.err
 
 
-@pytest.mark.parametrize("case", CASES["generate"], ids=lambda case: "-".join(map(str, list(case.values())[1:-1]))[-40:])
+@pytest.mark.parametrize(
+    "case", CASES["generate"], ids=lambda case: "-".join(map(str, list(case.values())[1:-1]))[-40:])
 def test_golden_answers_through_the_command_line(case, photo, capsys):
     """Every golden case, its settings given as options, gives its ids in the JSON object."""
     options = ["--gen-length", str(case["gen_length"]), "--steps", str(case["steps"]),
@@ -90,7 +91,8 @@ def test_several_pictures_and_a_video(tmp_path, capsys):
         frame.save(tmp_path / "frames" / f"{index}.png")
     _, out, _ = run(capsys, *BASE, "--video", str(tmp_path / "frames"), *asked, "What happens in the video?")
     assert json.loads(out)["prompt_length"] == 95
-    _, out, _ = run(capsys, *BASE, "--video", str(tmp_path / "frames"), "--frames", "2", *asked, "What happens in the video?")
+    _, out, _ = run(capsys, *BASE, "--video", str(tmp_path / "frames"), "--frames", "2", *asked,
+                    "What happens in the video?")
     assert json.loads(out)["prompt_length"] == 95 - 2 * 6
 
 
@@ -208,7 +210,8 @@ BROKEN_WEIGHTS = [
     (lambda folder: (folder / "model-00001-of-00002.safetensors").unlink(), "is missing"),
     (lambda folder: (folder / "model-00001-of-00002.safetensors").write_bytes(b"short"), "truncated or not"),
     (edit("model.safetensors.index.json", weight_map={"a": "../../x"}), "points outside the folder"),
-    (edit("model.safetensors.index.json", weight_map={"lm_head.weight": "model-00001-of-00002.safetensors"}), "is missing"),
+    (edit("model.safetensors.index.json", weight_map={"lm_head.weight": "model-00001-of-00002.safetensors"}),
+     "is missing"),
     (edit("config.json", hidden_size=None), "hidden_size is missing"),
     (edit("config.json", vocab_size="many"), "vocab_size must be a whole number"),
     (edit("config.json", vocab_size=700), "(640, 32) in the file and should be (700, 32)"),
@@ -265,7 +268,7 @@ def assert_one_line(code: int, out: str, err: str, says: str):
         (["--stop", "<|mdm_mask|>"], "a stop must not hold <|mdm_mask|>"),
         (["--image", "x" * 300], "cannot be read: File name too long"),
         (["--weights", "x" * 300], "cannot be read: File name too long"),
-        (["--video", str(GOLDEN / "cases.json")], "cases.json is no video that can be read"),
+        (["--video", str(GOLDEN / "cases.json")], "cases.json cannot be read as a video"),
     ],
     ids=lambda value: " ".join(value)[-40:] if isinstance(value, list) else value[:20],
 )
@@ -278,7 +281,8 @@ def test_absent_cuda_is_said(capsys):
     assert_one_line(*run(capsys, *SHORT, "--device", "cuda"), "cuda was asked for")
 
 
-@pytest.mark.parametrize("arguments", [["--steps", "many"], ["--remasking", "best"], ["--chat"], ["--nonsense"], ["--video", ""]])
+@pytest.mark.parametrize(
+    "arguments", [["--steps", "many"], ["--remasking", "best"], ["--chat"], ["--nonsense"], ["--video", ""]])
 def test_wrong_usage_is_code_2(arguments, capsys):
     code, out, err = run(capsys, *SHORT, *arguments)
     assert (code, out) == (2, "") and err.startswith("usage: ") and "error: " in err

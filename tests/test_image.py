@@ -12,15 +12,16 @@ import torch
 from golden_data import CASES, CLOSE, TENSORS, golden_model, picture, video_frames
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageFile
 
 from minllada_v import InputError
-from minllada_v.image import evenly_spaced, read_frames, read_picture
+from minllada_v.image import NOT_READ, evenly_spaced, read_frames, read_picture
 from minllada_v.tiles import anyres_tiles, choose_grid, fit_on_black, picture_tiles, square_tile, video_tiles
 
 CONFIG = golden_model()[0].config
 TILE = CONFIG.vision.image_size
-sizes = st.tuples(st.integers(1, 300), st.integers(1, 300)) | st.sampled_from([(1, 1), (5000, 50), (50, 5000), (1, 3000)])
+LONG = [(1, 1), (5000, 50), (50, 5000), (1, 3000)]
+sizes = st.tuples(st.integers(1, 300), st.integers(1, 300)) | st.sampled_from(LONG)
 
 
 @pytest.mark.parametrize("case", CASES["grid"], ids=lambda case: "x".join(map(str, case["size"])))
@@ -155,6 +156,81 @@ def test_sixteen_bits_keep_their_brightness(tmp_path):
     """A 16-bit grey of 40,000 is 156 of 255, not clipped to white."""
     Image.fromarray(np.full((4, 4), 40_000, np.uint16)).save(tmp_path / "deep.png")
     assert read_picture(tmp_path / "deep.png").getpixel((0, 0)) == (156, 156, 156)
+
+
+RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)  # every grey once: 127.5 on average
+DEEP = {"16 bits": RAMP.astype(np.uint16) * 257, "32 bits": RAMP.astype(np.int32) * 257,
+        "floats to 1": RAMP.astype(np.float32) / 255, "floats to 255": RAMP.astype(np.float32),
+        "integers to 255": RAMP.astype(np.int32), "8 bits": RAMP}
+
+
+@pytest.mark.parametrize("values", DEEP.values(), ids=DEEP)
+def test_greys_of_any_depth_arrive_in_every_way(values, tmp_path):
+    """As an object, a file, a list, a folder of frames and an animation, a picture keeps each of its 256 greys."""
+    shown = Image.fromarray(values)
+    (tmp_path / "frames").mkdir()
+    file, frames, film = tmp_path / "one.tiff", tmp_path / "frames", tmp_path / "film.tiff"
+    for path in (file, frames / "1.tiff", frames / "2.tiff"):
+        shown.save(path)
+    shown.save(film, save_all=True, append_images=[shown])
+    ways = [[read_picture(shown)], [read_picture(file)], read_frames([file, shown]), read_frames(frames),
+            read_frames(film)]
+    assert [len(way) for way in ways] == [1, 1, 2, 2, 2]
+    for read in sum(ways, []):
+        assert read.mode == "RGB" and np.asarray(read).mean() == 127.5
+        assert (np.asarray(read) == RAMP[..., None]).all()
+
+
+@pytest.mark.parametrize("values, says", [
+    (np.array([[0.0, 300.0]], np.float32), "from 0 to 300, and 255 is the most"),
+    (np.array([[-0.5, 0.5]], np.float32), "from -0.5 to 0.5"),
+    (np.array([[0.5, np.nan]], np.float32), "from nan to nan"),
+    (np.array([[0.5, np.inf]], np.float32), "from 0.5 to inf"),
+    (np.array([[0, 70_000]], np.int32), "from 0 to 70000, and 65535 is the most"),
+    (np.array([[-1, 70]], np.int32), "from -1 to 70"),
+])
+def test_greys_that_8_bits_cannot_keep_are_refused(values, says, tmp_path):
+    film = tmp_path / "film.tiff"
+    Image.fromarray(values).save(film, save_all=True, append_images=[Image.fromarray(values)])
+    for read, source in ((read_picture, Image.fromarray(values)), (read_picture, film), (read_frames, film)):
+        with pytest.raises(InputError, match=says):
+            read(source)
+
+
+def test_a_cut_picture_is_read_only_where_that_is_allowed(tmp_path, monkeypatch):
+    """As far as it goes; Pillow's switch is then as it was, so that the next one is refused again."""
+    stream = io.BytesIO()
+    Image.linear_gradient("L").convert("RGB").save(stream, "JPEG")
+    (tmp_path / "cut.jpg").write_bytes(stream.getvalue()[:-200])
+    for _ in range(2):
+        read = read_picture(tmp_path / "cut.jpg", allow_truncated=True)
+        assert read.getpixel((128, 20))[0] == pytest.approx(20, abs=3)
+        with pytest.raises(InputError, match="cut.jpg"):
+            read_picture(tmp_path / "cut.jpg")
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)  # by the program that we are a part of
+    assert read_picture(tmp_path / "cut.jpg").size == (256, 256)
+
+
+def test_pillows_limit_can_be_lifted(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    assert square_tile(Image.new("RGB", (300, 2)), TILE).pixel_values.shape == (1, 3, TILE, TILE)
+
+
+@pytest.mark.parametrize("suffix", [".pdf", ".mpg", ".h5", ".grib", ".palm"])
+def test_a_frames_folder_takes_only_what_pillow_can_read(suffix, tmp_path):
+    """What lies beside the frames, and Pillow only knows by name, is no frame."""
+    Image.new("RGB", (5, 5), (7, 0, 0)).save(tmp_path / "1.png")
+    (tmp_path / f"2{suffix}").write_bytes(b"x")
+    assert [frame.getpixel((0, 0))[0] for frame in read_frames(tmp_path)] == [7]
+    with pytest.raises(InputError, match=f"2{suffix} cannot be read as a video"):
+        read_frames(tmp_path / f"2{suffix}")
+
+
+def test_every_format_of_a_frames_folder_is_one_that_pillow_opens():
+    assert {"JPEG", "PNG", "WEBP", "TIFF", "GIF"} <= set(Image.OPEN) and NOT_READ <= set(
+        Image.registered_extensions().values())
+    read_as_jpeg = {"MPO"}
+    assert set(Image.registered_extensions().values()) - NOT_READ - read_as_jpeg <= set(Image.OPEN)
 
 
 def save_animation(path, count):

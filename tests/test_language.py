@@ -14,8 +14,8 @@ from minllada_v.chat import training_example
 from minllada_v.config import Config
 from minllada_v.language import LanguageModel, bidirectional, dialogue_causal_mask, masked, rotary_angles, rotate
 from minllada_v.layers import ROWS, LayerNorm, Linear, RMSNorm
-from minllada_v.packing import Segment, packed
 from minllada_v.model import splice
+from minllada_v.packing import Segment, packed
 
 MODEL, TOKENIZER = golden_model()
 SMALL = Config(hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,

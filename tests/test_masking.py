@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 from minllada_v import InputError
 from minllada_v.chat import IGNORED
 from minllada_v.masking import (
-    EPSILON, draw_times, draw_uniform, mask_by_count, mask_by_time, masking_probability,
+    EPSILON,
+    draw_times,
+    draw_uniform,
+    mask_by_count,
+    mask_by_time,
+    masking_probability,
 )
 
 SEEDS = st.integers(0, 2**32 - 1)

@@ -138,7 +138,7 @@ def test_unpadding_keeps_the_middle(width, height, columns, rows):
 @settings(deadline=None, max_examples=25)
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(4, 100))
 def test_shrinking_is_bilinear_and_never_enlarges(height, width, places):
-    """A map within 1.1 times is untouched; of a larger one each side shrinks by the same factor, and a constant stays."""
+    """Up to 1.1 times as much is untouched; of a larger map each side shrinks by one factor, and a constant stays."""
     feature_map = torch.randn(2, height, width, generator=torch.Generator().manual_seed(height * width))
     small = shrink(feature_map, places)
     if height * width <= 1.21 * places:

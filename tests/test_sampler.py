@@ -369,7 +369,8 @@ def test_canvases_answer_together_as_they_do_alone_in_any_order(situations, rand
             assert one.forward_passes == other.forward_passes
 
 
-@given(st.lists(st.integers(0, 3), max_size=8), st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=3), max_size=3))
+@given(st.lists(st.integers(0, 3), max_size=8),
+       st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=3), max_size=3))
 def test_the_earliest_stop_counts(response, stops):
     """find_stop is the least position at which a stop starts, in full, within the response."""
     starts = [start for stop in stops for start in range(len(response) - len(stop) + 1)

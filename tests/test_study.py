@@ -21,15 +21,16 @@ from golden_data import golden_model, picture
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minllada_v import InputError, SamplerConfig, Tokenizer, answer
+from minllada_v import InputError, SamplerConfig, answer
 from minllada_v.answer import encode_images
-from minllada_v.evaluation.benchmarks import BENCHMARKS
-from minllada_v.evaluation.questions import Question
 from minllada_v.chat import MASK
 from minllada_v.errors import RunError
+from minllada_v.evaluation.benchmarks import BENCHMARKS
+from minllada_v.evaluation.questions import Question
 from minllada_v.language import dialogue_causal_mask, masked
-from minllada_v.world.scenes import SIZES as PICTURES
+from minllada_v.tokenizer_json import read_tokenizer
 from minllada_v.training.options import parse_arguments
+from minllada_v.world.scenes import SIZES as PICTURES
 
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "tutorials" / "study"))
@@ -121,7 +122,7 @@ def test_with_and_without_alignment_models_learn_for_as_many_updates():
 
 @pytest.mark.parametrize("lesson", lessons.ABILITIES)
 def test_answers_fit_on_the_canvas_and_pictures_are_as_the_lesson_says(lesson):
-    tokenizer = Tokenizer.from_file(ROOT / "minllada_v" / "builtin" / "tokenizer.json")
+    tokenizer = read_tokenizer(ROOT / "minllada_v" / "builtin" / "tokenizer.json")
     room = plan.TURN if lesson == "dialogues" else plan.CANVAS
     samples = list(islice(lessons.draw(lesson, 4), 150))
     assert {sample.ability for sample in samples} == {*lessons.ABILITIES[lesson]}
@@ -185,8 +186,7 @@ def test_in_a_dialogue_earlier_turns_are_hidden_from_the_last_question():
     never = [tokenizer.special[name] for name in (
         "<|endoftext|>", "<|startoftext|>", "<|start_header_id|>", "<|end_header_id|>", "<|mdm_mask|>")]
     for _ in range(length):
-        hidden_states = model.language_model(model.embed(canvas[None], features), masked(dialogue_causal_mask(turn_ids)))
-        p = model.language_model.lm_head(hidden_states[0, -length:]).double()
+        p = model(canvas, features, attend=masked(dialogue_causal_mask(turn_ids)))[-length:].double()
         p[:, never] = -torch.inf
         best, tokens = p.softmax(dim=-1).max(dim=-1)
         best[canvas[-length:] != tokenizer.token_id(MASK)] = -1

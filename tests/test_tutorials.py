@@ -107,7 +107,8 @@ def test_a_chapter_that_does_not_exist_is_an_error(copy, capsys):
     assert "there is no chapter 77" in capsys.readouterr().err
 
 
-LINKING = [ROOT / "README.md", *sorted(page for folder in ("tutorials", "minllada_v") for page in (ROOT / folder).rglob("*.md"))]
+FOLDERS = (".github", "minllada_v", "tests", "tutorials")
+LINKING = [ROOT / "README.md", *sorted(page for folder in FOLDERS for page in (ROOT / folder).rglob("*.md"))]
 
 
 @pytest.mark.parametrize("page", LINKING, ids=lambda page: str(page.relative_to(ROOT)))

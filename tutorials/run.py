@@ -2,7 +2,9 @@
 
 A page's Python blocks run from top to bottom in one namespace, each typed line by line into an interactive
 interpreter, so that a reader can paste them into `python` too. What a block prints stands in the `text` block right
-below it. Blocks draw the pictures themselves. With `--update` new outputs are written into the pages.
+below it. Blocks draw the pictures themselves, into the folder `drawn`, which git does not track, so that neither this
+program nor a reader changes a page unawares. With `--update` new outputs are written into the pages, and their pictures
+are copied to `pictures`, from where the pages show them.
 """
 
 import argparse
@@ -12,6 +14,7 @@ import io
 import math
 import os
 import re
+import shutil
 import sys
 import traceback
 from dataclasses import dataclass
@@ -23,6 +26,7 @@ from tqdm import tqdm
 FOLDER = Path(__file__).parent
 TOLERANCE = 1e-3  # relative, of numbers with a decimal point; their last digit may also differ by one. Others are equal
 BLOCK = re.compile(r"^```python\n(.*?)^```$(\n\n?```text\n(.*?)^```$)?", re.MULTILINE | re.DOTALL)
+SHOWN = re.compile(r"!\[[^]]*\]\(pictures/([^)]+)\)")  # a picture on a page
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 
 
@@ -43,8 +47,8 @@ class Typed(code.InteractiveConsole):
 
     def showsyntaxerror(self, filename=None, **kwargs):
         kind, error, _ = sys.exc_info()
-        self.error = (f"{kind.__name__}: {error.msg}\n"
-                      "(In an interactive interpreter a function or a loop ends with an empty line, and has none in it.)")
+        self.error = (f"{kind.__name__}: {error.msg}\n(In an interactive interpreter a function or a loop ends with an "
+                      "empty line, and has none in it.)")
 
     def type(self, source: str, first: int) -> str:
         """What `source`, which starts in line `first` of its page, prints. Raises `RuntimeError`, naming the line, if
@@ -76,7 +80,7 @@ def close(expected: str, found: str) -> bool:
 
 def run_page(page: Path, update: bool = False) -> list[str]:
     """Run the blocks of `page` in the current folder. Returns a complaint for each that does not print what the page
-    says or, with `update`, writes what it printed into the page."""
+    says or, with `update`, writes what it printed into the page and copies the page's pictures."""
     text, console, complaints = page.read_text(encoding="utf-8"), Typed(), []
     parts, end = [], 0
     blocks = list(BLOCK.finditer(text))
@@ -100,6 +104,9 @@ def run_page(page: Path, update: bool = False) -> list[str]:
                 break
     if update:
         page.write_text("".join(parts) + text[end:], encoding="utf-8")
+        for drawn in (page.parent / "drawn" / name for name in SHOWN.findall(text)):
+            if drawn.exists():  # else it comes with the course, or is drawn by a command that takes minutes
+                shutil.copy(drawn, page.parent / "pictures")
         return []
     return complaints
 
@@ -107,7 +114,7 @@ def run_page(page: Path, update: bool = False) -> list[str]:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition(":")[0])
     parser.add_argument("chapters", nargs="*", metavar="NN", help="numbers of chapters; left out: all")
-    parser.add_argument("--update", action="store_true", help="write what the blocks print into the pages")
+    parser.add_argument("--update", action="store_true", help="write what the blocks print and draw into the pages")
     options = parser.parse_args(arguments)
     pages = sorted(FOLDER.glob("[0-9][0-9]_*.md"))
     wanted = [chapter.zfill(2) for chapter in options.chapters]

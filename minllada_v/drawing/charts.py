@@ -1,11 +1,11 @@
-"""Pictures to look at: token strips, heat maps, mosaics, line charts, animations.
+"""Pictures to look at: token strips, heat maps, mosaics, animations. Line charts stand in `curve.py`.
 
 Plain functions on Pillow that return a `PIL.Image.Image`, RGB and 800 pixels wide unless told otherwise. The colours
 are Okabe and Ito's, which colour-blind readers tell apart; a shade always goes from pale to strong.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFont, ImageOps
+
+from ..files import replacing
 
 WIDTH, SIZE, GAP = 800, 16, 4  # of a picture, of letters, between boxes
 INK, GREY, LINE = "#222222", "#9c9c9c", "#dddddd"
@@ -169,76 +171,6 @@ def mosaic(
     return stack(rows)
 
 
-def ticks(low: float, high: float, most: int = 6) -> list[float]:
-    """At most `most` round numbers (1, 2 or 5 times a power of ten apart) from `low` to `high`."""
-    least = (high - low) / (most - 1) * (1 - 1e-9)
-    power = 10.0 ** math.floor(math.log10(least))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least)
-    return [count * step for count in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
-
-
-def line_chart(
-    series: Mapping[str, Sequence[tuple[float, ...]]], x_label: str = "", y_label: str = "",
-    y_range: tuple[float, float] | None = None, colours: Sequence[str] = COLOURS, size: tuple[int, int] = (WIDTH, 400),
-    x_names: Sequence[str] = (),
-) -> Image.Image:
-    """A line through the points (x, y) of each series, with a legend of their names. Up to 40 points get dots too, and
-    a point (x, y, low, high) gets an error bar. With `x_names` the axis has names at 0, 1, 2, … in place of numbers.
-
-    Points that are not finite are left out; what lies outside `y_range` is drawn at its edge.
-    """
-    series = {name: [point for point in points if all(map(math.isfinite, point))] for name, points in series.items()}
-    xs = [x for points in series.values() for x, *_ in points] or [0.0]
-    ys = y_range or [y for points in series.values() for _, *values in points for y in values] or [0.0]
-    (x0, x1), (y0, y1) = (_widened(min(values), max(values)) for values in (xs, ys))
-    x0, x1 = (-0.5, len(x_names) - 0.5) if x_names else (x0, x1)
-    marks = ticks(y0, y1)
-    left = label_width([f"{mark:.6g}" for mark in marks]) + 8
-    top, right, bottom = 2 * (SIZE + 10), size[0] - 24, size[1] - 2 * (SIZE + 8)
-    fine = 2  # drawn twice as large, then halved: lines get smooth edges
-    picture = Image.new("RGB", (size[0] * fine, size[1] * fine), "white")
-    draw = ImageDraw.Draw(picture)
-
-    def place(x: float, y: float) -> tuple[float, float]:
-        along, up = (x - x0) / (x1 - x0), (min(max(y, y0), y1) - y0) / (y1 - y0)
-        return fine * (left + (right - left) * along), fine * (bottom - (bottom - top) * up)
-
-    def text(x: float, y: float, words: str, anchor: str):
-        draw.text((fine * x, fine * y), words, fill=INK, font=font(SIZE * fine), anchor=anchor)
-
-    for mark in marks:
-        draw.line([place(x0, mark), place(x1, mark)], LINE, fine)
-        text(left - 8, place(x0, mark)[1] / fine, f"{mark:.6g}", "rm")
-    for mark, name in enumerate(x_names) if x_names else [(mark, f"{mark:.6g}") for mark in ticks(x0, x1, 8)]:
-        x, y = place(mark, y0)
-        draw.line((x, y, x, y + 5 * fine), INK, fine)
-        text(x / fine, bottom + 9, name, "mt")
-    draw.line([place(x0, y0), place(x1, y0)], INK, fine)
-    text(right, size[1] - 6, x_label, "rd")
-    text(8, 6, y_label, "lt")
-    x = left
-    for (name, points), colour in zip(series.items(), [*colours, *COLOURS] * len(series)):
-        draw.line([place(*point[:2]) for point in points], colour, 2 * fine, joint="curve")
-        for point in points:
-            centre, *ends = (place(point[0], y) for y in point[1:])
-            if len(points) <= 40:
-                draw.ellipse([*np.subtract(centre, 4 * fine), *np.add(centre, 4 * fine)], colour)
-            draw.line(ends, colour, 2 * fine)
-            for end in ends:
-                draw.line([*np.subtract(end, (6 * fine, 0)), *np.add(end, (6 * fine, 0))], colour, 2 * fine)
-        draw.line((fine * x, fine * (top - 14), fine * (x + 22), fine * (top - 14)), colour, 4 * fine)
-        text(x + 28, top - 14, name, "lm")
-        x += 52 + font().getlength(name)
-    return picture.reduce(fine)
-
-
-def _widened(low: float, high: float) -> tuple[float, float]:
-    """A range that is not empty."""
-    most = max(abs(low), abs(high))
-    room = most / 2 if most > 1e-12 else 0.5
-    return (low, high) if high - low > room * 1e-6 else (low - room, high + room)
-
-
 def stack(pictures: Sequence[Image.Image], gap: int = 10) -> Image.Image:
     """Pictures below each other on white."""
     *tops, end = accumulate((picture.height + gap for picture in pictures), initial=0)
@@ -252,4 +184,5 @@ def save_animation(frames: Iterable[Image.Image], path: str | Path, seconds: flo
     """Write pictures of one size as an endless GIF: `seconds` each, and the last one `hold`."""
     frames = [frame.convert("P", palette=Image.Palette.ADAPTIVE) for frame in frames]
     times = [round(1000 * seconds)] * (len(frames) - 1) + [round(1000 * hold)]
-    frames[0].save(path, "GIF", save_all=True, append_images=frames[1:], duration=times, loop=0)
+    with replacing(path) as file:
+        frames[0].save(file, "GIF", save_all=True, append_images=frames[1:], duration=times, loop=0)

@@ -8,12 +8,25 @@ from pathlib import Path
 from PIL import Image
 from tqdm import tqdm
 
-from .charts import (
-    BLUE, GREY, LINE, ORANGE, Box, cells, column_widths, save_animation, scale, stack, tint, token_strips, visible,
-)
-from ..errors import InputError, kind_of
+from ..errors import InputError
+from ..files import beside, kind_of, replacing
 from ..sampler import Step
 from ..tokenizer import Tokenizer
+from .charts import (
+    BLUE,
+    GREY,
+    LINE,
+    ORANGE,
+    Box,
+    cells,
+    column_widths,
+    save_animation,
+    scale,
+    stack,
+    tint,
+    token_strips,
+    visible,
+)
 
 TALLEST = 2400  # pixels; rows of words that take more are drawn as rows of cells
 LONGEST = 12.0  # seconds that an animation takes
@@ -30,11 +43,12 @@ def check_target(path: str | Path) -> Path:
     if kind not in ("file", "nothing"):
         raise InputError(f"{path} cannot be written: it is a {kind}")
     try:
-        path.open("ab").close()
+        if kind == "file":
+            path.open("ab").close()
+        beside(path).open("ab").close()
+        beside(path).unlink()
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from None
-    if kind == "nothing":
-        path.resolve().unlink()
     return path
 
 
@@ -45,7 +59,8 @@ def save_trace(
     in `Step.confidence` are."""
     rows = answer_rows(steps, prompt_length, tokenizer, mask_id)
     if path.suffix.lower() == ".png":
-        draw_trace(rows, shade).save(path)
+        with replacing(path) as file:
+            draw_trace(rows, shade).save(file, "PNG")
         return
     frames = tqdm(draw_frames(rows, shade), total=len(rows), desc="drawing", unit="frame", delay=2, leave=False)
     save_animation(frames, path, seconds=min(0.6, max(0.06, LONGEST / len(rows))))

@@ -7,12 +7,13 @@ import torch
 from torch import Tensor
 
 from ..answer import prompt_ids
-from ..training.batch import Batch, denoiser
+from ..autoregressive import next_token_loss
 from ..chat import END_OF_TURN, IGNORED, MASK
 from ..errors import InputError
 from ..loss import BatchDenoiser, likelihood_bound
 from ..model import LLaDAV
 from ..tokenizer import Tokenizer
+from ..training.batch import Batch, denoiser
 
 DRAWS = 128  # as LLaDA (arXiv 2502.09992) takes
 
@@ -30,12 +31,11 @@ def answer_bounds(
 ) -> list[float]:
     """For each of `answers` a bound, estimated from above, on −log p(answer and end of turn | prompt) in nats.
 
-    `features` are those of the pictures (see `answer.look`), and `system` replaces the model's own system text. All
-    answers are masked with the same random numbers, so that chance does not favour any. An answer of n tokens has only
-    2ⁿ − 1 masks, and each is looked at once. Raises `InputError` as `answer.answer` does.
+    `features` are those of the pictures (see `answer.encode_images`), and `system` replaces the model's own system
+    text. All answers are masked with the same random numbers, so that chance does not favour any. An answer of n tokens
+    has only 2ⁿ − 1 masks, and each is looked at once. A twin needs none: its "bound" is −log p itself. Raises
+    `InputError` as `answer.answer` does.
     """
-    if model.config.autoregressive:
-        raise InputError("likelihoods are estimated by masking, and this model was trained with --autoregressive")
     system = model.config.system if system is None else system
     ids = prompt_ids(tokenizer, prompt, features, system=system)
     bounds = []
@@ -47,12 +47,16 @@ def answer_bounds(
                              f"{model.config.max_length}")
         labels = row.clone()
         labels[:, :len(ids)] = IGNORED
-        denoise = remember(denoiser(model, Batch(row, labels, tuple(features), None)))
+        batch = Batch(row, labels, tuple(features), None)
+        if model.config.autoregressive:
+            bounds.append(next_token_loss(model, batch).item() * len(tokens))
+            continue
+        denoise = remember(denoiser(model, batch))
         generator = torch.Generator().manual_seed(seed)
         estimates = likelihood_bound(denoise, row, labels, tokenizer.token_id(MASK), draws, generator)
         bounds.append(estimates.mean().item())
     if not all(map(math.isfinite, bounds)):
-        raise InputError("the likelihoods are no numbers: the weights are damaged or need the type float32")
+        raise InputError("the likelihoods are not numbers: the weights are damaged or need the type float32")
     return bounds
 
 

@@ -2,6 +2,8 @@
 
 A score is from 0 to 1. Every rule is a plain function of the two texts: no model helps to read an answer, none is ever
 guessed, and an answer that cannot be read is wrong. Where that departs from a benchmark's own script it is said.
+
+What the released evaluation makes of an answer first stands at the top; `benchmarks.score` does it.
 """
 
 import math
@@ -11,8 +13,34 @@ from decimal import MAX_PREC, ROUND_HALF_UP, Context, Decimal
 from string import ascii_uppercase
 
 NUMBER = r"[-+]?(?:(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3})?"
+OPEN_NUMBER = (r"-?\b[0-9]{1,3}(?:,[0-9]{3})+\b|-?[0-9]+(?:\.[0-9]+)?e[+-]?[0-9]+"
+               r"|-?(?:[0-9]+\.[0-9]+|\.[0-9]+|[0-9]+\b)(?!e[+-]?[0-9]+)(?![,0-9])")
 ANLS_THRESHOLD = 0.5
 RELAXED_TOLERANCE = 0.05
+DIGITS = dict(zip("zero one two three four five six seven eight nine ten".split(), map(str, range(11))))
+KEYS = ("could be ", "so ", "is ", "thus ", "therefore ", "final ", "answer ", "result ")  # before MMMU's open answers
+
+
+def without_stop(answer: str) -> str:
+    """Without the full stop at its very end, if there is one, and outer white space: of every answer."""
+    return answer.removesuffix(".").strip()
+
+
+def behind_answer(answer: str) -> str:
+    """What stands behind the last "Answer:", which MathVista's prompt asks for, or everything."""
+    return answer.rpartition("Answer:")[2].strip()
+
+
+def document_answer(answer: str) -> str:
+    """As the released evaluation reads DocVQA and InfoVQA: without asterisks, what stands behind the last colon of the
+    last "Answer:", without outer blanks, full stops and commas. Without an "Answer:" it is the text "None"."""
+    answer = answer.replace("*", "")
+    return answer.rpartition(":")[2].strip(" .,") if "Answer:" in answer else "None"
+
+
+def number_word(answer: str) -> str:
+    """One of the words zero to ten as digits (RealWorldQA); anything else as it is."""
+    return DIGITS.get(answer.lower(), answer)
 
 
 def exact_match(answer: str, expected: str) -> float:
@@ -23,12 +51,47 @@ def exact_match(answer: str, expected: str) -> float:
 def letter_match(answer: str, expected: str, options: Sequence[str] = ()) -> float:
     """1 if the answer names the right option: accuracy of MMMU (arXiv 2311.16502), MMStar (2403.20330) and the others.
 
-    `expected` is a letter or the text of an option. Where it is neither (MMMU's open questions, RealWorldQA's yes, no
-    and counts) the texts must match exactly. MMMU's own script guesses an option where it cannot read one, and in an
-    open question takes an answer that contains the expected text, or the same number written in another way.
+    `expected` is a letter or the text of an option. Where it is neither (RealWorldQA's yes, no and counts) the texts
+    must match exactly. MMMU's own script guesses an option where it cannot read one.
     """
     wanted = expected_letter(expected, options)
     return exact_match(answer, expected) if wanted is None else float(read_letter(answer, options) == wanted)
+
+
+def letter_or_open_match(answer: str, expected: str, options: Sequence[str] = ()) -> float:
+    """MMMU's accuracy: of a question with options as `letter_match`, else as `open_match`."""
+    return letter_match(answer, expected, options) if options else open_match(answer, expected)
+
+
+def open_match(answer: str, expected: str) -> float:
+    """MMMU's published rule for open questions (arXiv 2311.16502): 1 if one of the answer's key phrases contains the
+    expected text or, where a number is expected, is that number or holds it, to two decimal places.
+
+    A line's key phrase is the shortest that stands behind "is", "so", "therefore" and the like, in the last line also
+    behind "="; without any of these, the whole answer is one. Numbers may have commas between thousands, an exponent,
+    or a unit: 3.0 is 3, 1,234 is 1234, and $24 is 24. A text of one character must have a blank beside it.
+    """
+    lines = answer.strip().strip(".").lower().split("\n")
+    phrases = []
+    for number, line in enumerate(lines, start=1):
+        keys = (*KEYS, "=") if number == len(lines) else KEYS
+        tails = [line.rpartition(key)[2].strip() for key in keys if key in line]
+        phrases += sorted(filter(None, tails), key=len)[:1]
+    phrases = [phrase for phrase in phrases if phrase not in set(":,.!?;'")] or ["\n".join(lines)]
+    said, wanted = list(map(_number_or_texts, phrases)), _number_or_texts(expected)
+    if isinstance(wanted, float):
+        numbers = [_number_or_texts(number) for phrase in phrases for number in re.findall(OPEN_NUMBER, phrase)]
+        return float(wanted in said + numbers)
+    return float(any(form in text for form in wanted for texts in said if isinstance(texts, list) for text in texts))
+
+
+def _number_or_texts(text: str) -> float | list[str]:
+    """A number, rounded to two decimal places, or else the forms of a text that must be found (MMMU)."""
+    text = text.strip().lower()
+    number = read_number(text) if not text.endswith("%") else None
+    if number is not None:
+        return round(number, 2)
+    return [" " + text, text + " "] if len(text) == 1 else [text]
 
 
 def expected_letter(expected: str, options: Sequence[str] = ()) -> str | None:
@@ -48,8 +111,8 @@ def read_letter(answer: str, options: Sequence[str] = ()) -> str | None:
     What follows the last "answer is" or "answer:" is read, or else everything. In this order: the words of an option
     and nothing else; a letter at the start ("B", "(B) because", "B. cat", "B because", or a small one alone or with its
     bracket, "b", "(b) because"); the words of just one option, anywhere; just one capital letter, anywhere, where no
-    option is named. At the start "A" and "I" may be words of a sentence, so in front of a blank they are letters only
-    in this last case.
+    option is named; one behind "not" does not count. At the start "A" and "I" may be words of a sentence, so in front
+    of a blank they are letters only in this last case.
     """
     letters = ascii_uppercase[:len(options) or 26]
     said = re.split(r"\banswer(?:\s+is\b\s*:?|\s*:)", answer, flags=re.IGNORECASE)[-1].strip()
@@ -69,6 +132,7 @@ def read_letter(answer: str, options: Sequence[str] = ()) -> str | None:
     named = [letter for letter in named if not any(_inside(letter, other, options) for other in named)]
     if len(named) == 1:
         return named[0]
+    said = re.sub(rf"(?:\bnot|n't)\s+(?:option\s+)?[(\[]?[{letters}][)\]]?(?!'?\w)", "", said, flags=re.IGNORECASE)
     alone = set(re.findall(rf"(?<!\w)(?<!\w')[{letters}](?!'?\w)", said))
     return alone.pop() if len(alone) == 1 and not named else None
 

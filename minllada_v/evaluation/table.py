@@ -11,7 +11,7 @@ import numpy as np
 
 from .benchmarks import MME_TASKS, Benchmark
 from .metrics import read_yes_no
-from .paper_figures import FIGURES, MODELS, SOURCE
+from .paper_figures import FIGURES, MODELS, NOT_IN_THE_PAPER, SOURCE
 
 RESAMPLES = 1000
 Ratio = tuple[np.ndarray, np.ndarray]  # for each question (or picture) what it adds above and below the line
@@ -49,17 +49,32 @@ def measures(name: str, records: Sequence[dict]) -> list[Measure]:
     if name == "mme":
         return _mme(records)
     rows = _pope if name == "pope" else _accuracy
-    groups = {record["group"]: None for record in records}  # in the order in which they come
+    groups: dict[str, list[dict]] = {}  # in the order in which they come
+    for record in records:
+        groups.setdefault(record["group"], []).append(record)
     table = []
     if len(groups) > 1:
-        for group in groups:
-            table += rows(group or "(no group)", [record for record in records if record["group"] == group], False)
+        for group, some in groups.items():
+            table += rows(group or "(no group)", some, False)
+    if name == "mlvu":
+        return table + [_mean_of_groups(list(groups.values()))]
+    if name == "seed-bench":
+        parts = {part: [record for record in records if record.get("video", False) == (part == "video")]
+                 for part in ("image", "video")}
+        return table + [row for part, some in parts.items() if some for row in rows(part, some, True)]
     return table + rows("overall", records, True)
 
 
 def _accuracy(name: str, records: Sequence[dict], headline: bool) -> list[Measure]:
     scores = np.array([record["score"] for record in records])
     return [Measure(name, len(records), [(scores, np.ones(len(scores)))], headline)]
+
+
+def _mean_of_groups(groups: Sequence[Sequence[dict]]) -> Measure:
+    """MLVU (arXiv 2406.04264): the mean over its tasks, however many questions each has."""
+    scores = [np.array([record["score"] for record in records]) for records in groups]
+    ratios = [(some, np.full(len(some), len(groups))) for some in scores]
+    return Measure("mean of tasks", sum(map(len, scores)), ratios, True)
 
 
 def _pope(name: str, records: Sequence[dict], headline: bool) -> list[Measure]:
@@ -76,7 +91,7 @@ def _pope(name: str, records: Sequence[dict], headline: bool) -> list[Measure]:
 
 def _mme(records: Sequence[dict]) -> list[Measure]:
     """MME (arXiv 2306.13394): a task's score is accuracy, over its questions, plus accuracy⁺, over its pictures, of
-    which all (two) questions must be right: 0 to 200. The sums over tasks are perception and cognition."""
+    which all (two) questions must be right: 0 to 200. The sums over tasks are cognition and perception."""
     table = []
     for part, tasks in MME_TASKS.items():
         ratios, answers = [], 0
@@ -98,24 +113,25 @@ def _mme(records: Sequence[dict]) -> list[Measure]:
 
 
 def format_table(name: str, benchmark: Benchmark, records: Sequence[dict]) -> str:
-    """The table as text, with the paper's numbers beside the headline where there are any."""
-    figures = FIGURES.get(name, {})
-    models = [model for model in MODELS if model in figures]
-    lines, alike = [(benchmark.metric, "answers", "score", "95 % interval", *models)], False
-    for measure in measures(name, records):
-        low, high = measure.interval()
+    """The table as text, with the paper's numbers beside the headlines where there are any."""
+    rows = measures(name, records)
+    figures = [FIGURES.get(f"{name}: {row.name}", FIGURES.get(name)) if row.headline else None for row in rows]
+    shown = [number for number in range(len(MODELS)) if any(beside and beside[number] for beside in figures)]
+    head = benchmark.metric, "answers", "score", "95 % interval", *(MODELS[number] for number in shown)
+    lines, alike = [head], False
+    for row, beside in zip(rows, figures):
+        low, high = row.interval()
         alike |= low == high
-        beside = [f"{figures[model]:.1f}" if measure.headline else "" for model in models]
-        values = f"{measure.answers:,}", f"{measure.value:.1f}", f"{low:.1f} to {high:.1f}"
+        values = f"{row.answers:,}", f"{row.value:.1f}", f"{low:.1f} to {high:.1f}"
         values = [value.replace("nan to nan", "").replace("nan", "none") for value in values]
-        lines.append(("".join(filter(str.isprintable, measure.name)), *values, *beside))
+        values += ["–" if beside[number] is None else str(beside[number]) for number in shown] if beside else []
+        lines.append(("".join(filter(str.isprintable, row.name)), *values, *[""] * (len(head) - 1 - len(values))))
     widths = [max(map(len, column)) for column in zip(*lines)]
     text = ["  ".join(cell.ljust(width) if place == 0 else cell.rjust(width)
                       for place, (cell, width) in enumerate(zip(line, widths))).rstrip() for line in lines]
-    notes = [benchmark.remark]
-    if models:
-        notes.append(f"Beside ours: {' and '.join(models)} in the paper ({SOURCE}), on its own export of the data; "
-                     "noted from memory, so look it up before you quote it.")
+    notes = [benchmark.remark, NOT_IN_THE_PAPER.get(name, "")]
+    if shown:
+        notes.append(f"Beside ours: the paper's figures ({SOURCE}), on its own export of the data.")
     if alike:
         notes.append("An interval without width says that all answers scored alike, not that more of them would.")
     return "\n".join([*text, "", *filter(None, notes)]).rstrip()

@@ -1,8 +1,8 @@
 """Training examples of different length side by side, in one tensor.
 
-There are two kinds of filling. Padding comes first, with <|endoftext|>, in ids and labels: the model learns to write
-it, and that is how it learns to stop. What still differs in length once the pictures have taken their places is filled
-up; nothing looks there and nothing is asked there, so filling up changes no number.
+There are two kinds of padding. The first, with <|endoftext|> in ids and labels, is learned: the model shall write it,
+and that is how it learns to stop. Once the pictures have taken their places, lengths may still differ. The second kind
+evens that out. It is never attended to and no target, so it changes no number.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from ..chat import IGNORED
-from ..language import bidirectional, dialogue_causal_mask, masked as masked_attention
+from ..language import bidirectional, dialogue_causal_mask
+from ..language import masked as masked_attention
 from ..loss import BatchDenoiser
 from ..model import LLaDAV, splice
 
@@ -39,7 +40,7 @@ def pad(examples: Sequence[tuple[list[int], list[int], list[int]]], padding_id: 
     for input_ids, labels, turn_ids in examples:
         rest = length - len(input_ids)
         padded.append([input_ids + [padding_id] * rest, labels + [padding_id] * rest, turn_ids + turn_ids[-1:] * rest])
-    return tuple(torch.tensor(rows) for rows in zip(*padded))
+    return tuple(torch.tensor(rows) for rows in zip(*padded, strict=True))
 
 
 def splice_batch(
@@ -50,14 +51,15 @@ def splice_batch(
     `input_ids`, `labels` and, for dialogue-causal attention, `turn_ids` are (batch, length) as `pad` gives them.
     Raises `InputError` if a sequence has not as many -200 as pictures.
     """
-    places = [splice(row, [len(rows) for rows in pictures]) for row, pictures in zip(input_ids, features, strict=True)]
+    sources = [splice(row, [len(rows) for rows in pictures]) for row, pictures in zip(input_ids, features, strict=True)]
 
-    def spread(values: Tensor, filling: int) -> Tensor:
-        return pad_sequence([row[place] for row, place in zip(values, places)], True, filling)
+    def spread(values: Tensor, padding: int) -> Tensor:
+        rows = [row[source] for row, source in zip(values, sources, strict=True)]
+        return pad_sequence(rows, batch_first=True, padding_value=padding)
 
-    if turn_ids is None and len({len(place) for place in places}) > 1:
+    if turn_ids is None and len({len(source) for source in sources}) > 1:
         turn_ids = torch.zeros_like(input_ids)
-    if turn_ids is not None:  # what is filled up is a turn after the last, so no other place sees it
+    if turn_ids is not None:  # padding is a turn after the last, so no other position attends to it
         turn_ids = spread(turn_ids, int(turn_ids.max()) + 1)
     pictures = tuple(rows for pictures in features for rows in pictures)
     return Batch(spread(input_ids, 0), spread(labels, IGNORED), pictures, turn_ids)
@@ -72,10 +74,10 @@ def denoiser(model: LLaDAV, batch: Batch) -> BatchDenoiser:
     attend = bidirectional if batch.turn_ids is None else masked_attention(dialogue_causal_mask(batch.turn_ids))
 
     def denoise(canvas: Tensor, masked: Tensor) -> Tensor:
-        asked = masked.any(dim=0)
-        asked[0] = True  # where chance masks nothing, an attention without any query need not work everywhere
-        positions = asked.nonzero()[:, 0]
-        hidden_states = model.language_model(model.embed(canvas, batch.features), attend, positions)
-        return model.language_model.lm_head(hidden_states[masked[:, positions]])  # (places, vocabulary)
+        wanted = masked.any(dim=0)
+        wanted[0] = True  # where chance masks nothing, an attention without any query need not work everywhere
+        queries = wanted.nonzero()[:, 0]
+        hidden_states = model.language_model(model.embed(canvas, batch.features), attend, queries)
+        return model.language_model.lm_head(hidden_states[masked[:, queries]])  # (masked places, vocabulary)
 
     return denoise

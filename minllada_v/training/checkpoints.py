@@ -8,7 +8,6 @@ one, brought to the disk, and takes its name.
 import json
 import os
 import shutil
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,7 +18,8 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 
 from ..checkpoint import released_name
-from ..errors import InputError, read_json
+from ..errors import InputError
+from ..files import naming, read_file, read_json
 from ..model import LLaDAV
 
 
@@ -30,6 +30,7 @@ class Progress:
     step: int = 0  # optimizer steps done
     seen: int = 0  # training examples, broken ones included
     broken: int = 0
+    truncated: int = 0  # examples with a picture that lacks its end
     best: float | None = None  # lowest loss on what is held out
 
 
@@ -42,55 +43,51 @@ def save_checkpoint(
     `files` are those beside the weights, by name. All processes must call this, for weights may be sharded; the one
     that `writes` writes.
     """
-    weights = {released_name(name): tensor for name, tensor in _whole(model.state_dict(), writes).items()}
+    parameters = dict(model.named_parameters())  # each once, where embeddings are tied
+    weights = {released_name(name): tensor for name, tensor in _whole(parameters, writes).items()}
     moments = None if optimizer is None else _whole(_optimizer_tensors(model, optimizer), writes)
     if not writes:
         return
+    recover(folder)
     unfinished = folder.with_name(folder.name + ".unfinished")
     try:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
-        for name, content in files.items():
-            (unfinished / name).write_bytes(content)
-        save_file(weights, unfinished / "model.safetensors", metadata={"format": "pt"})
-        if moments is not None:
-            save_file(moments, unfinished / "optimizer.safetensors")
-        if state is not None:
-            (unfinished / "state.json").write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
-        for path in [*unfinished.iterdir(), unfinished]:
-            flush(path)
-        replace_folder(unfinished, folder)
-    except SafetensorError as error:  # how safetensors reports a full disk
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise OSError(f"{folder} cannot be written: {error}") from None
+        with naming(folder):
+            unfinished.mkdir(parents=True)
+            for name, content in files.items():
+                (unfinished / name).write_bytes(content)
+            save_file(weights, unfinished / "model.safetensors", metadata={"format": "pt"})
+            if moments is not None:
+                save_file(moments, unfinished / "optimizer.safetensors")
+            if state is not None:
+                (unfinished / "state.json").write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
+            for path in unfinished.glob("*.safetensors"):
+                path.chmod(unfinished.stat().st_mode & 0o666)  # safetensors lets only the owner read them
+            for path in [*unfinished.iterdir(), unfinished]:
+                flush(path)
+            replace_folder(folder, unfinished)
     except OSError:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
 
 
-def replace_folder(new: Path, folder: Path):
-    """Give the folder `new` the name `folder`. A folder cannot be renamed onto one that holds something, so the old
-    one first steps aside; `recover` undoes that if the end comes in between."""
-    aside = _bring_back(folder)
+def replace_folder(folder: Path, new: Path):
+    """Give the folder `new` the name `folder`. A folder cannot be renamed onto one that holds something, so the old one
+    first steps aside; `recover` undoes that if the end comes in between."""
+    old = folder.with_name(folder.name + ".old")
     if folder.exists():
-        os.rename(folder, aside)
+        os.rename(folder, old)
     os.rename(new, folder)
     flush(folder.parent)
-    shutil.rmtree(aside, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def recover(folder: Path):
     """Bring back the old checkpoint where a run ended while the new one took its place, and clean up."""
-    _bring_back(folder)
-    shutil.rmtree(folder.with_name(folder.name + ".unfinished"), ignore_errors=True)
-
-
-def _bring_back(folder: Path) -> Path:
-    """Where a checkpoint stands aside; afterwards there is none."""
-    aside = folder.with_name(folder.name + ".old")
-    if aside.exists():
-        shutil.rmtree(aside) if folder.exists() else os.rename(aside, folder)
-    return aside
+    old = folder.with_name(folder.name + ".old")
+    if old.exists() and not folder.exists():
+        os.rename(old, folder)
+    for left in (old, folder.with_name(folder.name + ".unfinished")):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def flush(path: Path):
@@ -103,7 +100,8 @@ def flush(path: Path):
 
 
 def load_progress(folder: Path, settings: dict) -> Progress:
-    """How far the run in the checkpoint `folder` is. Raises `InputError` if it was made with other `settings`."""
+    """How far the run in the checkpoint `folder` is. Raises `InputError` if it was made with other `settings`, or by a
+    version that did not have all of them."""
     path = folder / "state.json"
     state = read_json(path)
     try:
@@ -111,7 +109,10 @@ def load_progress(folder: Path, settings: dict) -> Progress:
     except (KeyError, TypeError, ValueError):
         raise InputError(f"{path} does not say how far the run is, or with which settings") from None
     for name, value in settings.items():
-        before = made_with.get(name)
+        if name not in made_with:
+            raise InputError(f"{folder.parent} holds a run of an earlier version, without {name!r}: from here on its "
+                             "numbers would be others; finish it with that version, or give another --out")
+        before = made_with[name]
         if before != value:
             raise InputError(f"{folder.parent} holds a run with {name} {before}, and now it is {value}; "
                              "give the settings of that run, or another --out")
@@ -173,13 +174,13 @@ class Log:
 
     def write(self, **entry):
         """Add a line."""
-        with self.path.open("a", encoding="utf-8") as file:
+        with naming(self.path), self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
 
     def read(self) -> list[dict]:
         """All lines. One that a kill cut short is left out; that can only be the last. Raises `InputError` if another
         is not as `write` writes it."""
-        lines = self.path.read_bytes().split(b"\n") if self.path.exists() else []
+        lines = read_file(self.path).split(b"\n") if self.path.exists() else []
         entries = []
         for number, line in enumerate(lines[:-1], start=1):
             try:
@@ -194,10 +195,9 @@ class Log:
 
     def cut(self, step: int):
         """Forget what came after `step`: those steps will be made again."""
-        self._replace(entry for entry in self.read() if entry["step"] <= step)
-
-    def _replace(self, entries: Iterable[dict]):
+        entries = [entry for entry in self.read() if entry["step"] <= step]
         unfinished = self.path.with_suffix(".unfinished")
-        unfinished.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
-        flush(unfinished)
-        os.replace(unfinished, self.path)
+        with naming(self.path):
+            unfinished.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
+            flush(unfinished)
+            os.replace(unfinished, self.path)

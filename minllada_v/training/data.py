@@ -6,18 +6,24 @@ that was stopped needs no memory of where it was in its data.
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from ..errors import InputError
+from ..chat import IMAGE
+from ..errors import InputError, quote
+from ..files import read_file
 from ..image import read_frames, read_picture
 from ..world.lessons import Lesson
-from ..world.scenes import Scene
 from ..world.samples import draw_samples
+from ..world.scenes import Scene
 
+SPEAKERS = {"human": "human", "user": "human", "gpt": "gpt", "assistant": "gpt"}
+PREPARATION = "as released"  # before this was so, runs had no such setting
 NEIGHBOURS = 16  # examples in a row that have pictures of one size, so that a batch of them needs little padding
 
 
@@ -26,10 +32,11 @@ class Record:
     """A conversation and its pictures, read but not yet encoded."""
 
     name: str
-    conversation: list[dict]  # {"from": "human" or "gpt", "value": text}
+    conversation: list[dict]  # as `prepare_conversation` gives it
     pictures: list[Image.Image]  # the frames, of a video
     video: bool
     scenes: list[Scene] = field(default_factory=list)  # what the pictures of the small world show
+    warning: str = ""  # what is wrong with it, although it can be trained on
 
 
 def derive_seed(*parts: int) -> int:
@@ -78,10 +85,12 @@ class LlavaData:
         return self._read(int(self.held_out[number]))
 
     def _read(self, index: int) -> Record:
+        place = f"{self.path.name}, record {index}"
         try:
-            return read_record(self.records[index], f"record {index}", self.folder)
+            record = read_record(self.records[index], f"record {index}", self.folder)
         except InputError as error:
-            raise InputError(f"{self.path.name}, record {index}: {error}") from None
+            raise InputError(f"{place}: {error}") from None
+        return replace(record, warning=f"{place}: {record.warning}") if record.warning else record
 
 
 class WorldData:
@@ -111,13 +120,13 @@ def read_records(path: Path) -> list[dict | str]:
     Raises `InputError` if the file cannot be read, is a broken list, or holds nothing.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")  # some editors put a mark in front
+        text = read_file(path).decode("utf-8-sig")  # some editors put a mark in front
         if text.lstrip().startswith("["):
             records = json.loads(text)
         else:
             records = [line for line in text.split("\n") if line.strip()]
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+    except InputError:
+        raise
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is neither a JSON list nor JSON lines: {error}") from None
     if not records:
@@ -126,9 +135,11 @@ def read_records(path: Path) -> list[dict | str]:
 
 
 def read_record(record: dict | str, name: str, folder: Path) -> Record:
-    """Read a record's pictures: `image` is a path or a list of paths, `video` a folder of frames or an animation.
+    """Read a record's pictures, and prepare its conversation: `image` (or `images`) is a path or a list of paths,
+    `video` a folder of frames or an animation.
 
-    Raises `InputError` for a record of another form, or a picture that is missing or broken.
+    A picture that lacks its end is read as far as it goes, as in the released training, and the record's `warning`
+    says so. Raises `InputError` for a record of another form, or a picture that is missing or broken.
     """
     if isinstance(record, str):
         try:
@@ -138,14 +149,66 @@ def read_record(record: dict | str, name: str, folder: Path) -> Record:
     conversation = record.get("conversations") if isinstance(record, dict) else None
     if not isinstance(conversation, list) or not all(isinstance(message, dict) for message in conversation):
         raise InputError('it must be an object with "conversations", a list of messages')
-    image, video = record.get("image"), record.get("video")
-    paths = [image] if isinstance(image, str) else [] if image is None else image
-    if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
-        raise InputError(f"image must be a path or a list of paths, not {image!r}")
-    if video is not None and (paths or not isinstance(video, str)):
-        raise InputError(f"video must be one path, and without an image beside it, not {video!r}")
+    paths, video = _picture_paths(record)
     try:
-        pictures = [read_picture(folder / path) for path in paths] if video is None else read_frames(folder / video)
+        if video is not None:
+            pictures, cut = read_frames(folder / video), []
+        else:
+            read = [_read_even_cut(folder / path) for path in paths]
+            pictures = [picture for picture, _ in read]
+            cut = [path for path, (_, is_cut) in zip(paths, read, strict=True) if is_cut]
     except (OSError, ValueError) as error:  # such as a path with a null character, or a folder not to be entered
         raise InputError(str(error)) from None
-    return Record(str(record.get("id", name)), conversation, pictures, video is not None)
+    warning = ", ".join(f"{path} lacks its end, and is read as far as it goes" for path in cut)
+    conversation = prepare_conversation(conversation, bool(pictures))
+    return Record(str(record.get("id", name)), conversation, pictures, video is not None, warning=warning)
+
+
+def _picture_paths(record: dict) -> tuple[list[str], str | None]:
+    """The paths of a record's pictures, or that of its video. Raises `InputError` where a key might name a picture that
+    nobody would look at."""
+    given = {key: record[key] for key in ("image", "images", "video") if record.get(key) not in (None, [])}
+    if len(given) > 1:
+        raise InputError(f"it has {' and '.join(given)}; give one of them, such as a video without an image")
+    for key, value in record.items() if not given else ():
+        might_show = re.search("image|img|picture|photo|video|frame", key, re.IGNORECASE)
+        if might_show and value and key not in ("image", "images", "video") and not isinstance(value, int | float):
+            raise InputError(f"its key {key!r} is not read; name pictures with image, or a video with video")
+    if "video" in given:
+        if not isinstance(given["video"], str):
+            raise InputError(f"video must be one path, not {quote(given['video'])}")
+        return [], given["video"]
+    image = next(iter(given.values()), [])
+    paths = [image] if isinstance(image, str) else image
+    if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
+        raise InputError(f"image must be a path or a list of paths, not {quote(image)}")
+    return paths, None
+
+
+def _read_even_cut(path: Path) -> tuple[Image.Image, bool]:
+    """A picture, and whether its file lacks the end."""
+    try:
+        return read_picture(path), False
+    except InputError:  # it may be broken in another way, which the second try says
+        return read_picture(path, allow_truncated=True), True
+
+
+def prepare_conversation(messages: Sequence[dict], has_pictures: bool) -> list[dict]:
+    """The messages of a record as the released code (LLaVA's) prepares them for training, as a list of
+    `{"from": "human" or "gpt", "value": text}`.
+
+    Half of LLaVA's data has `<image>` behind the question. In a record that `has_pictures`, a message with exactly one
+    `<image>`, not at its start, gets it in front: the rest is stripped, and a line break comes between. A first message
+    from gpt is dropped, since it answers nothing. `role` and `content`, `user` and `assistant`, which the released code
+    means to read too, count as `from` and `value`, `human` and `gpt`. Raises `InputError` for any other message.
+    """
+    prepared = []
+    for message in messages:
+        speaker, text = message.get("from", message.get("role")), message.get("value", message.get("content"))
+        if speaker not in tuple(SPEAKERS) or not isinstance(text, str):
+            raise InputError("a message must be {'from': 'human' or 'gpt', 'value': text}, or "
+                             f"{{'role': 'user' or 'assistant', 'content': text}}, not {quote(message)}")
+        if has_pictures and text.count(IMAGE) == 1 and not text.startswith(IMAGE):
+            text = f"{IMAGE}\n{text.replace(IMAGE, '').strip()}"
+        prepared.append({"from": SPEAKERS[speaker], "value": text})
+    return prepared[1:] if prepared and prepared[0]["from"] == "gpt" else prepared

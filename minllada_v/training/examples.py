@@ -1,21 +1,31 @@
 """Records to training examples: tiles and token ids, with what is asked of the model."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
 
-from ..chat import IGNORED, IMAGE, IMAGE_ID, canvas_example, training_example
+from ..chat import (
+    END_OF_TURN,
+    EOS,
+    IGNORED,
+    IMAGE,
+    IMAGE_ID,
+    SYSTEM,
+    chat_prompt,
+    encode_prompt,
+    training_example,
+    turns,
+)
 from ..config import Config
 from ..errors import InputError
 from ..merge import merge
+from ..tiles import Tiles, picture_tiles, video_tiles, whole_tile
+from ..tokenizer import Tokenizer
 from ..world.patch_words import patch_words
 from .data import LlavaData, Record, WorldData
-from ..tiles import Tiles, picture_tiles, video_tiles
-from ..tokenizer import Tokenizer
-
-STAGES = ("vision", "align", "tune")
+from .settings import Settings
 
 
 @dataclass(frozen=True)
@@ -27,6 +37,7 @@ class Example:
     turn_ids: list[int]
     tiles: list[Tiles]  # of each picture, or of the one video
     words: torch.Tensor | None = None  # (tiles, patches, questions) what each patch shows, in stage "vision"
+    warning: str = ""  # what is wrong with its record
 
 
 def encode(
@@ -34,12 +45,12 @@ def encode(
     canvas: int | None = None,
 ) -> Example:
     """The example of a record: a chat in stage "tune", a picture and its caption in stage "align", what each patch
-    shows in stage "vision". With `canvas`, of a chat only the last answer (see `chat.canvas_example`).
+    shows in stage "vision". With `canvas`, of a chat only the last answer (see `canvas_example`).
 
     Raises `InputError` if nobody answers, `<image>` and pictures differ in number, or the example with its pictures
     is longer than `config.max_length`.
     """
-    if not any(message.get("from") == "gpt" for message in record.conversation):
+    if not any(message["from"] == "gpt" for message in record.conversation):
         raise InputError("no message is from gpt, so there is nothing to learn")
     if record.pictures and config.vision is None:
         raise InputError("it has a picture, and the model is a text-only LLaDA")
@@ -49,15 +60,12 @@ def encode(
     elif canvas:
         ids, labels, turn_ids = canvas_example(tokenizer, record.conversation, pictures, canvas, system)
     else:
-        ids, labels, turn_ids = training_example(tokenizer, record.conversation, system)
-    places = ids.count(IMAGE_ID)
-    if places != pictures:
-        raise InputError(f"{places} {IMAGE} in the messages from human, but {pictures} pictures")
-    if record.video:
-        tiles = [video_tiles(record.pictures, config.vision.image_size)]
-    else:
-        tiles = picture_tiles(record.pictures, config) if record.pictures else []
-    length = len(ids) - places + sum(
+        ids, labels, turn_ids = training_example(tokenizer, record.conversation, system, pictures > 0)
+    placeholders = ids.count(IMAGE_ID)
+    if placeholders != pictures:
+        raise InputError(f"{placeholders} {IMAGE} in the messages from human, but {pictures} pictures")
+    tiles = stage_tiles(record, config, stage)
+    length = len(ids) - placeholders + sum(
         feature_rows(shown.kind, shown.size, shown.grid, len(shown.pixel_values), config) for shown in tiles)
     if length > config.max_length:
         raise InputError(f"it is {length} tokens long with its pictures, and the model reads at most "
@@ -66,12 +74,59 @@ def encode(
     if stage == "vision":
         vision = config.vision
         words = patch_words(record.scenes, record.pictures[0].size, vision.image_size, vision.patch_size)
-    return Example(ids, labels, turn_ids, tiles, words)
+    return Example(ids, labels, turn_ids, tiles, words, record.warning)
+
+
+def stage_tiles(record: Record, config: Config, stage: str) -> list[Tiles]:
+    """The tiles of a record's pictures: in stage "align" one tile of the whole picture (see `caption_example`), else as
+    in use. Raises `InputError` for what the stage cannot show."""
+    if stage == "align":
+        if record.video:
+            raise InputError("stage align shows one picture, not a video")
+        return [whole_tile(picture, config.vision.image_size) for picture in record.pictures]
+    if record.video:
+        return [video_tiles(record.pictures, config.vision.image_size)]
+    return picture_tiles(record.pictures, config) if record.pictures else []
+
+
+def canvas_example(
+    tokenizer: Tokenizer, conversation: Sequence[dict], pictures: int, canvas: int, system: str | None = None
+) -> tuple[list[int], list[int], list[int]]:
+    """As `training_example`, but just as the model will be used: the prompt of the last question, then a canvas of
+    `canvas` tokens that holds the answer, `<|eot_id|>` and as many `<|endoftext|>` as there is room. Only the canvas
+    is a target.
+
+    A small model learns sooner from this, since nothing else is asked of it. Without `pictures` `<image>` is plain
+    text. Raises `InputError` if human and gpt do not take turns, or the answer is longer than the canvas.
+    """
+    texts = [message["value"] for message in conversation]
+    if not texts or [message["from"] for message in conversation] != ["human", "gpt"] * (len(texts) // 2):
+        raise InputError("with a canvas, messages must be from human and gpt in turn")
+    *earlier, question, last = texts
+    if pictures:
+        history = list(zip(earlier[::2], earlier[1::2], strict=True))
+        prompt = chat_prompt(tokenizer, question, pictures, history, system)
+    else:
+        roles = ["system", *("user", "assistant") * (len(texts) // 2)]
+        messages = zip(roles, [SYSTEM if system is None else system, *earlier, question], strict=False)
+        prompt = encode_prompt(tokenizer, list(messages), with_pictures=False)
+    ids = [*tokenizer.encode(last), tokenizer.token_id(END_OF_TURN)]
+    if len(ids) > canvas:
+        raise InputError(f"the answer is {len(ids)} tokens long, and the canvas only {canvas}")
+    ids += [tokenizer.token_id(EOS)] * (canvas - len(ids))
+    return prompt + ids, [IGNORED] * len(prompt) + ids, turns(tokenizer, prompt + ids)
 
 
 def caption_example(tokenizer: Tokenizer, conversation: list[dict]) -> tuple[list[int], list[int], list[int]]:
     """`(input_ids, labels, turn_ids)` of the first stage: the picture, then its caption and a line break, which are
-    the targets. There is no chat format around them, and what the human says does not count, but for its `<image>`."""
+    the targets. There is no chat format around them, and what the human says does not count, but for its `<image>`.
+
+    As in the released first stage the picture is one square tile, squeezed, whose features come without newline
+    embedding (729 at the released size), and only the projector learns. Three things differ from the released run.
+    Weights that learn are float32, not bfloat16. AdamW's second beta is 0.98, not its
+    usual 0.999. And `image_newline` exists
+    already, at random and frozen, where the released code adds it at the start of the second stage.
+    """
     if [message.get("from") for message in conversation] != ["human", "gpt"]:
         raise InputError("stage align needs one message from human, with the picture, and one from gpt, its caption")
     shown, caption = (message.get("value") for message in conversation)
@@ -94,12 +149,11 @@ class Examples(torch.utils.data.Dataset):
     """Encoded training examples by their number, for torch's DataLoader. A broken one is an `InputError`, handed over
     in place of the example for the training loop to count."""
 
-    def __init__(
-        self, data: LlavaData | WorldData, tokenizer: Tokenizer, config: Config, stage: str, system: str | None,
-        canvas: int | None = None,
-    ):
-        self.data, self.tokenizer, self.config, self.stage = data, tokenizer, config, stage
-        self.system, self.canvas = system, canvas
+    def __init__(self, data: LlavaData | WorldData, tokenizer: Tokenizer, config: Config, settings: Settings):
+        """Of the `settings` count `stage`, `system` and `canvas`."""
+        self.data, self.tokenizer, self.config = data, tokenizer, config
+        self.stage, self.canvas = settings.stage, settings.canvas
+        self.system = config.system if settings.system is None else settings.system
 
     def __getitem__(self, number: int) -> Example | InputError:
         return self._encoded(self.data.training_record, number)
@@ -119,13 +173,15 @@ class Examples(torch.utils.data.Dataset):
             return InputError(f"{record.name}: {error}")
 
 
-def turns_of(rank: int, processes: int, batch_size: int, accumulate: int, steps: Iterable[int]) -> Iterator[list[int]]:
+def batches_of(
+    rank: int, processes: int, batch_size: int, accumulate: int, steps: Iterable[int]
+) -> Iterator[list[int]]:
     """The numbers of the examples of each batch that process `rank` works on, step after step.
 
     A step's examples are dealt out batch by batch: the first to process 0, the second to process 1, and so on. So one
     process that accumulates over 6 batches sees the batches that 3 processes see which accumulate over 2.
     """
     for step in steps:
-        for turn in range(accumulate):
-            first = ((step * accumulate + turn) * processes + rank) * batch_size
+        for micro_step in range(accumulate):
+            first = ((step * accumulate + micro_step) * processes + rank) * batch_size
             yield list(range(first, first + batch_size))

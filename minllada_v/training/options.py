@@ -1,15 +1,12 @@
-"""The options of the training command, and which of them a run cannot change on the way."""
+"""The options of the training command, and which of them go together."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from .examples import STAGES
 from ..world.lessons import LESSONS, PRESETS
-
-# Peak learning rates of the vision tower, and of all else that learns; in align and tune those of the paper.
-LEARNING_RATES = {"vision": (1e-3, 1e-3), "align": (0.0, 1e-3), "tune": (2e-6, 1e-5)}
+from .settings import STAGES, Settings
 
 EXAMPLES = """examples:
   python -m minllada_v.train --out run --world --config config.json --steps 1000
@@ -22,8 +19,8 @@ The same command again goes on where the run was stopped.
 """
 
 
-def parse_arguments(argv: Sequence[str] | None) -> list[argparse.Namespace]:
-    """The options of the command line, or of each of the command lines that a preset stands for.
+def parse_arguments(argv: Sequence[str] | None) -> list[Settings]:
+    """The settings of the command line, or of each of the command lines that a preset stands for.
 
     Exits with code 2 where they make no sense.
     """
@@ -39,14 +36,15 @@ def parse_arguments(argv: Sequence[str] | None) -> list[argparse.Namespace]:
     return [parse_stage([*line, *others]) for line in lines]
 
 
-def parse_stage(argv: Sequence[str]) -> argparse.Namespace:
-    """The options of one stage."""
+def parse_stage(argv: Sequence[str]) -> Settings:
+    """The settings of one stage."""
     parser = argparse.ArgumentParser(
         prog="python -m minllada_v.train",
         usage="%(prog)s --out DIR (--data FILE | --world) (--from DIR | ...) [...]",
         description="Train LLaDA-V.",
         epilog=EXAMPLES,
         formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=80),
+        argument_default=argparse.SUPPRESS,  # what is not given has the default of `Settings`
     )
     option = parser.add_argument
     option("--out", metavar="DIR", type=Path, required=True, help="folder of the run: log, curve, checkpoints")
@@ -59,64 +57,52 @@ def parse_stage(argv: Sequence[str]) -> argparse.Namespace:
     option("--language", metavar="DIR", type=Path, help="or from a language model,")
     option("--vision", metavar="DIR", type=Path, help="a SigLIP 2 tower, and a fresh projector")
     option("--config", metavar="FILE", type=Path, help="or from random weights; tokenizer.json lies beside it")
-    option("--stage", choices=STAGES, default="tune",
+    option("--stage", choices=STAGES,
            help="tune (default): everything; align: projector only, on captions; vision: words of patches")
     option("--system", metavar="TEXT", help="system text in place of the model's own")
     option("--canvas", metavar="N", type=_above_zero, help="only last answers count, each on a canvas of N tokens")
-    option("--autoregressive", action="store_true", default=None, help="the twin: learn to predict the next token")
+    option("--autoregressive", action="store_true", help="the twin: learn to predict the next token")
     option("--attention", choices=("dialogue-causal",), help="hide later turns from earlier ones (all see all)")
     option("--steps", metavar="N", type=_above_zero, help="optimizer steps (one epoch of --data)")
-    option("--batch-size", metavar="N", type=_above_zero, default=8, help="examples at once, in each process (8)")
-    option("--accumulate", metavar="N", type=_above_zero, default=1, help="batches whose gradients make a step (1)")
+    option("--batch-size", metavar="N", type=_above_zero, help="examples at once, in each process (8)")
+    option("--accumulate", metavar="N", type=_above_zero, help="batches whose gradients make a step (1)")
     option("--learning-rate", metavar="R", type=_rate, help="peak (tune 1e-5, else 1e-3)")
     option("--vision-learning-rate", metavar="R", type=_rate,
            help="peak for the vision tower; 0 freezes it (tune: a fifth)")
-    option("--clip", metavar="R", type=_rate, default=1.0, help="longest gradient; a longer one is shortened (1)")
-    option("--seed", metavar="N", type=int, default=0, help="of order, masks and fresh weights (0)")
+    option("--clip", metavar="R", type=_rate, help="longest gradient; a longer one is shortened (1)")
+    option("--seed", metavar="N", type=int, help="of order, masks and fresh weights (0)")
     option("--held-out", metavar="N", type=int, help="examples to evaluate on (64; of --data at most a tenth)")
-    option("--evaluate-every", metavar="N", type=_above_zero, default=500, help="steps between evaluations (500)")
+    option("--evaluate-every", metavar="N", type=_above_zero, help="steps between evaluations (500)")
     option("--answer-length", metavar="N", type=_above_zero, help="tokens of sample answers (32, or the model's)")
-    option("--save-every", metavar="N", type=_above_zero, default=500, help="steps between savings (500)")
+    option("--save-every", metavar="N", type=_above_zero, help="steps between savings (500)")
     option("--checkpointing", action="store_true", help="save memory: compute each layer twice")
     option("--shard", action="store_true", help="spread weights over the processes of torchrun")
-    option("--workers", metavar="N", type=int, default=0, help="processes that read data ahead (0)")
-    option("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="auto, cpu, cuda or mps")
-    option("--dtype", choices=("auto", "float32", "bfloat16"), default="auto",
-           help="type of the arithmetic; weights are float32 (bfloat16 on a GPU)")
-    arguments = parser.parse_args(argv)
-    if (arguments.data is None) == (not arguments.world):
+    option("--workers", metavar="N", type=int, help="processes that read data ahead (0)")
+    option("--device", choices=("auto", "cpu", "cuda", "mps"), help="auto, cpu, cuda or mps")
+    option("--dtype", choices=("auto", "float32", "bfloat16"),
+           help="type of the arithmetic; weights that learn are float32 (bfloat16 on a GPU)")
+    given = vars(parser.parse_args(argv))
+    given.pop("preset", None)
+    settings = Settings(**given)
+    if (settings.data is None) == (settings.world is None):
         parser.error("give either --data FILE or --world")
-    starts = (arguments.start, arguments.config, arguments.language or arguments.vision)
-    if sum(start is not None for start in starts) != 1 or (arguments.language is None) != (arguments.vision is None):
+    starts = (settings.start, settings.config, settings.language or settings.vision)
+    if sum(start is not None for start in starts) != 1 or (settings.language is None) != (settings.vision is None):
         parser.error("give one of --from DIR, --config FILE, or --language DIR with --vision DIR")
-    if arguments.world and (arguments.steps is None or arguments.stage == "align"):
+    if settings.world and (settings.steps is None or settings.stage == "align"):
         parser.error("--world has no end and no captions: give --steps, and not --stage align")
-    if arguments.stage == "vision" and not arguments.world:
+    if settings.stage == "vision" and not settings.world:
         parser.error("--stage vision needs to know what each patch shows: give --world")
-    if arguments.canvas and arguments.stage != "tune":
+    if settings.canvas and settings.stage != "tune":
         parser.error("--canvas is for --stage tune")
-    if arguments.attention and (arguments.autoregressive or arguments.stage != "tune"):
+    if settings.attention and (settings.autoregressive or settings.stage != "tune"):
         parser.error("--attention is for conversations: for --stage tune, and not beside --autoregressive")
-    if arguments.autoregressive and arguments.stage == "vision":
+    if settings.autoregressive and settings.stage == "vision":
         parser.error("--stage vision has no text, so nothing to predict: leave out --autoregressive")
     for name in ("seed", "workers", "held_out"):
-        if (getattr(arguments, name) or 0) < 0:
+        if (getattr(settings, name) or 0) < 0:
             parser.error(f"--{name.replace('_', '-')} must be 0 or more")
-    vision, other = LEARNING_RATES[arguments.stage]
-    if arguments.learning_rate is None:
-        arguments.learning_rate = other
-    if arguments.vision_learning_rate is None:
-        arguments.vision_learning_rate = arguments.learning_rate * vision / other
-    return arguments
-
-
-def settings_of(arguments: argparse.Namespace) -> dict:
-    """The options that the numbers of a run depend on, as JSON can hold them. The others may change when it goes on."""
-    names = ("data", "image_folder", "world", "start", "language", "vision", "config", "stage", "system", "canvas",
-             "autoregressive", "attention", "batch_size", "learning_rate", "vision_learning_rate", "clip", "seed",
-             "held_out", "dtype")
-    values = {name.replace("_", "-"): getattr(arguments, name) for name in names}
-    return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+    return settings
 
 
 def _above_zero(text: str) -> int:

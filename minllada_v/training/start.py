@@ -12,10 +12,19 @@ import torch
 from torch import Tensor, nn
 
 from ..checkpoint import (
-    empty_model, find_weights, load_pretrained, open_tensors, package_name, read_tokenizer, released_name,
+    empty_model,
+    find_weights,
+    load_pretrained,
+    load_weights,
+    matching_tokenizer,
+    open_tensors,
+    package_name,
+    released_name,
+    tie_embeddings,
 )
-from ..config import Config, VisionConfig, check_config, translate_keys
-from ..errors import read_json
+from ..config import Config, VisionConfig
+from ..config_json import check_config, siglip_values, translate_keys
+from ..files import read_json
 from ..language import Attention
 from ..model import LLaDAV
 from ..projector import Projector
@@ -55,13 +64,13 @@ def from_parts(language: Path, vision: Path, seed: int) -> Start:
 
     Of 27 vision layers 26 are used. Raises `InputError` if a part is missing or does not fit its config.
     """
-    tower = read_json(vision / "config.json").get("vision_config") or {}
+    tower = siglip_values(read_json(vision / "config.json"))
     width = tower.get("hidden_size", VisionConfig.hidden_size) if isinstance(tower, dict) else None
     values = LLADA_V_CONFIG | translate_keys(read_json(language / "config.json")) | {
         "architectures": ["LlavaLLaDAModelLM"], "model_type": "llava_llada", "vision_config": tower,
         "mm_hidden_size": width}
     config = check_config(values, f"{language / 'config.json'} with {vision / 'config.json'}")
-    tokenizer = read_tokenizer(language, config)
+    tokenizer = matching_tokenizer(language, config)
 
     tensors: dict[str, Tensor] = {}
     for folder, part in ((language, "language_model."), (vision, "vision_tower.")):
@@ -72,7 +81,7 @@ def from_parts(language: Path, vision: Path, seed: int) -> Start:
     model = empty_model(config)
     fresh = fresh_projector(config, seed)
     tensors |= {released_name(name): tensor for name, tensor in fresh.items()}
-    model.load_state_dict(find_weights(model, tensors, Path(f"{language} with {vision}")), assign=True)
+    load_weights(model, find_weights(model, tensors, Path(f"{language} with {vision}")))
     return Start(model, tokenizer, read_files(language) | {"config.json": as_json(values)})
 
 
@@ -80,11 +89,12 @@ def from_nothing(config_file: Path, seed: int) -> Start:
     """Random weights for a config. tokenizer.json lies beside it. Raises `InputError` if one does not make sense."""
     values = read_json(config_file)
     config = check_config(values, str(config_file))
-    tokenizer = read_tokenizer(config_file.parent, config)
+    tokenizer = matching_tokenizer(config_file.parent, config)
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
         model = LLaDAV(config)
         draw_weights(model)
+    tie_embeddings(model)
     if config.vision:
         model.load_state_dict(fresh_projector(config, seed), strict=False)
     return Start(model, tokenizer, read_files(config_file.parent) | {"config.json": as_json(values)})

@@ -4,12 +4,12 @@ The loss is the mean over all examples of the step, on however many processes. W
 belongs to the seed, the number of the step and the example's place in it.
 """
 
-import argparse
 import contextlib
 import math
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import IO
 
 import torch
 from torch import Tensor, nn
@@ -18,12 +18,12 @@ from torch.optim import AdamW
 from tqdm import tqdm
 
 from ..errors import InputError, RunError
-from .examples import Example, Examples
-from .objectives import Learner
 from ..masking import draw_times
-from ..processes import Signals, sum_over_processes
-from .data import derive_seed
 from .checkpoints import Log, Progress, whole
+from .data import derive_seed
+from .distributed import Learner, Signals, gather, sum_over_processes
+from .examples import Example, Examples
+from .settings import Settings
 
 WARM_UP = 0.03  # share of the steps in which the learning rate rises
 BROKEN_LIMIT = 0.01  # share of broken examples that stops a run
@@ -35,8 +35,8 @@ HINT = "try a lower learning rate or --dtype float32, in another --out"
 class Run:
     """All that belongs to a run."""
 
-    arguments: argparse.Namespace
-    settings: dict  # those that change the numbers
+    settings: Settings
+    fixed: dict  # the settings that cannot change when it goes on, as a checkpoint holds them
     steps: int
     learner: Learner
     module: nn.Module  # the learner as it is called in training
@@ -47,10 +47,11 @@ class Run:
     log: Log
     rank: int
     processes: int
+    lock: IO | None  # keeps other runs out of the folder while this one lives; the first process has it
 
     @property
-    def examples_a_step(self) -> int:
-        return self.arguments.batch_size * self.arguments.accumulate * self.processes
+    def examples_per_step(self) -> int:
+        return self.settings.batch_size * self.settings.accumulate * self.processes
 
 
 def learning_rate_factor(step: int, steps: int) -> float:
@@ -76,18 +77,16 @@ def take_step(run: Run, batches: Iterator[list[Example | InputError]], signals: 
 
     Raises `RunError` if the loss or a gradient is no number, which changes no weight, or too much data is broken.
     """
-    losses, broken, stop = forward_and_backward(run, batches, signals)
-    progress, count = run.progress, run.examples_a_step
-    first = progress.step * count
+    losses, remarks, stop = forward_and_backward(run, batches, signals)
+    progress, count = run.progress, run.examples_per_step
+    broken = [text for key, text in remarks if key == "skipped"]
     progress.step += 1
     progress.seen += count
     progress.broken += len(broken)
-    if run.rank == 0:
-        for place in broken:
-            # Read again: it may have been another process that could not.
-            problem = reason(run.data[first + place], f"example {first + place}")
-            run.log.write(step=progress.step, skipped=problem)
-            tqdm.write(f"skipped: {problem}", file=sys.stderr)
+    progress.truncated += len(remarks) - len(broken)
+    for key, text in remarks if run.rank == 0 else ():
+        run.log.write(step=progress.step, **{key: text})
+        tqdm.write(f"{key}: {text}", file=sys.stderr)
     loss = None
     if len(broken) < count:
         loss = losses.sum().item() / (count - len(broken))
@@ -99,38 +98,41 @@ def take_step(run: Run, batches: Iterator[list[Example | InputError]], signals: 
     return loss, stop
 
 
-def reason(example: Example | InputError, name: str) -> str:
-    """Why an example is broken; `name` is what to call it if this time it is not."""
-    return str(example) if isinstance(example, InputError) else f"{name}, which can be read now"
-
-
 def forward_and_backward(
     run: Run, batches: Iterator[list[Example | InputError]], signals: Signals
-) -> tuple[Tensor, list[int], bool]:
+) -> tuple[Tensor, list[tuple[str, str]], bool]:
     """Add up the gradients of a step's examples, divided by how many these should be.
 
-    Returns their losses (examples,), 0 where one is broken, the places of those, and whether any process was told to
-    stop: the same on all processes.
+    Returns their losses (examples,), 0 where one is broken; what the log will say of examples, as ("skipped" or
+    "truncated", text); and whether any process was told to stop: the same on all processes.
     """
-    arguments, step, count = run.arguments, run.progress.step, run.examples_a_step
-    times = draw_times(count, torch.Generator().manual_seed(derive_seed(arguments.seed, step)), stratified=True)
-    report = torch.zeros(3, count, device=run.learner.model.device)  # losses; 1 for a broken example; a signal
+    settings, step, count = run.settings, run.progress.step, run.examples_per_step
+    times = draw_times(count, torch.Generator().manual_seed(derive_seed(settings.seed, step)), stratified=True)
+    report = torch.zeros(count + 2, device=run.learner.model.device)  # losses, a signal, the number of remarks
+    remarks: dict[int, tuple[str, str]] = {}
     run.optimizer.zero_grad()
-    for turn in range(arguments.accumulate):
-        first = (turn * run.processes + run.rank) * arguments.batch_size
-        examples = dict(enumerate(next(batches), first))
-        good = [place for place, example in examples.items() if not isinstance(example, InputError)]
-        more = turn + 1 < arguments.accumulate and isinstance(run.module, DistributedDataParallel)
+    for micro_step in range(settings.accumulate):
+        first = (micro_step * run.processes + run.rank) * settings.batch_size
+        good = {}
+        for place, example in enumerate(next(batches), first):
+            if isinstance(example, InputError):
+                remarks[place] = "skipped", str(example)
+                continue
+            good[place] = example
+            if example.warning:
+                remarks[place] = "truncated", example.warning
+        more = micro_step + 1 < settings.accumulate and isinstance(run.module, DistributedDataParallel)
         with run.module.no_sync() if more else contextlib.nullcontext():
-            losses = run.module([examples[place] for place in good], times[good],
-                                [derive_seed(arguments.seed, step, place) for place in good])
+            losses = run.module(list(good.values()), times[list(good)],
+                                [derive_seed(settings.seed, step, place) for place in good])
             (losses.sum() * run.processes / count).backward()  # the mean over processes will be taken
-        report[1, list(examples)] = 1.0
         if good:
-            report[0, good], report[1, good] = losses.detach(), 0.0
-    report[2, 0] = signals.number
+            report[list(good)] = losses.detach()
+    report[count], report[count + 1] = signals.number, len(remarks)
     sum_over_processes(report)
-    return report[0], report[1].nonzero()[:, 0].tolist(), bool(report[2, 0])
+    if report[count + 1]:
+        remarks = gather(remarks)
+    return report[:count], [remark for _, remark in sorted(remarks.items())], bool(report[count])
 
 
 def update(run: Run, loss: float, scale: float):
@@ -139,7 +141,7 @@ def update(run: Run, loss: float, scale: float):
     trained = [parameter for group in run.optimizer.param_groups for parameter in group["params"]]
     for parameter in trained if scale != 1 else ():
         parameter.grad *= scale
-    norm = float(whole(nn.utils.clip_grad_norm_(trained, run.arguments.clip)))
+    norm = float(whole(nn.utils.clip_grad_norm_(trained, run.settings.clip)))
     if not math.isfinite(loss) or not math.isfinite(norm):
         raise RunError(f"at step {run.progress.step} the loss is {loss} and the gradient's length {norm}; {HINT}")
     factor = learning_rate_factor(run.progress.step - 1, run.steps)
@@ -147,5 +149,5 @@ def update(run: Run, loss: float, scale: float):
         group["lr"] = group["peak"] * factor
     run.optimizer.step()
     if run.rank == 0:
-        rate = run.arguments.learning_rate * factor
+        rate = run.settings.learning_rate * factor
         run.log.write(step=run.progress.step, loss=loss, learning_rate=rate, gradient_norm=norm)

@@ -20,8 +20,8 @@ from torch import Tensor
 
 from ..chat import EOS
 from ..errors import InputError
-from .scenes import CELLS, COLOURS, SHAPES, Scene
 from ..tokenizer import Tokenizer
+from .scenes import CELLS, COLOURS, SHAPES, Scene
 
 NAMES = (*SHAPES, "bar", *"0123456789")
 CHOICES = (NAMES, COLOURS, ("place",), "abcd", "1234")  # of the questions; number 0 stands for none

@@ -8,6 +8,8 @@ LLaDA-V does: one, two and more tiles, several pictures, video, several turns.
 
 import hashlib
 import json
+import os
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,7 @@ from tqdm import tqdm
 
 from ..chat import IMAGE
 from ..errors import InputError
+from ..files import naming
 from .plain import PLAIN, plain_answer, plain_question
 from .questions import ABILITIES, NEW_PICTURES
 from .scenes import SIZES, Scene, paint, pick
@@ -25,6 +28,7 @@ from .sentences import true_answer
 from .wordings import word
 
 SPLITS = ("train", "test")
+UNFINISHED = "conversations.json.unfinished"  # in a folder whose samples are not all written
 
 
 @dataclass(frozen=True)
@@ -100,21 +104,28 @@ def _generator(split: str, ability: str, seed: int) -> np.random.Generator:
 def write_samples(folder: Path, samples: Iterator[Sample], count: int):
     """Write `count` samples: `conversations.json` and, beside it, the pictures that it names.
 
-    Raises `InputError` if `folder` cannot be written or holds something already.
+    What a run left that was stopped is written anew. Raises `InputError` if `folder` cannot be written or holds
+    something else.
     """
     if count < 1:
         raise InputError(f"--count must be at least 1, not {count}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
+        if any(folder.iterdir()) and not (folder / UNFINISHED).exists():
             raise InputError(f"{folder} is not empty; name a new folder")
+        (folder / UNFINISHED).touch()  # until the end it says that what is here is ours
+        shutil.rmtree(folder / "pictures", ignore_errors=True)
         (folder / "pictures").mkdir()
     except OSError as error:
         raise InputError(f"{folder} cannot be written: {error.strerror}") from None
     entries = []
     for index, sample in zip(tqdm(range(count), desc="drawing", unit="sample"), samples):
-        entries.append(write_sample(folder, f"{index:06}-{sample.ability}", sample))
-    (folder / "conversations.json").write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
+        name = f"{index:06}-{sample.ability}"
+        with naming(folder / "pictures" / name):
+            entries.append(write_sample(folder, name, sample))
+    with naming(folder / "conversations.json"):
+        (folder / UNFINISHED).write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
+        os.replace(folder / UNFINISHED, folder / "conversations.json")
 
 
 def write_sample(folder: Path, name: str, sample: Sample) -> dict:

@@ -16,9 +16,9 @@ import torch
 from tqdm import tqdm
 
 from minllada_v import Request, SamplerConfig, load_pretrained
-from minllada_v.answer import answer_text
-from minllada_v.batch_answer import last_steps, read_request
-from minllada_v.drawing.charts import BLACK, BLUE, ORANGE, line_chart
+from minllada_v.answer import answer_text, encode_images, last_steps, prepare, prompt_ids
+from minllada_v.drawing.charts import BLACK, BLUE, ORANGE
+from minllada_v.drawing.curve import line_chart
 from minllada_v.world.questions import ABILITIES
 from minllada_v.world.samples import draw_sample
 
@@ -51,17 +51,19 @@ def draw_questions(count: int) -> list[tuple[Request, str]]:
     return questions
 
 
-def answer_all(model, tokenizer, requests: list[Request], batch_size: int, seen: dict, name: str) -> dict:
+def answer_all(model, tokenizer, requests: list[Request], batch_size: int, feature_cache: dict, name: str) -> dict:
     """The texts, the tokens filled in, the forward passes that led to them, and the seconds for all of it."""
     texts, filled, passes, seconds = [], 0, 0, 0.0
     for first in tqdm(range(0, len(requests), batch_size), desc=name, unit="batch", delay=2):
-        questions = [read_request(model, tokenizer, request, seen) for request in requests[first:first + batch_size]]
+        some = requests[first:first + batch_size]
+        features = [encode_images(model, request.images, request.video, feature_cache) for request in some]
+        canvases = [prepare(model, tokenizer, prompt_ids(tokenizer, request.prompt, pictures, (), model.config.system),
+                            request.sampler) for request, pictures in zip(some, features, strict=True)]
         start = time.perf_counter()
-        steps = last_steps(model, questions)
+        steps = last_steps(model, canvases, features)
         seconds += time.perf_counter() - start
-        for step, (row, _) in zip(steps, questions):
-            response = step.canvas[len(row.prompt):len(row.prompt) + row.config.gen_length]
-            filled += int((response != row.mask_id).sum())
+        for step, canvas in zip(steps, canvases, strict=True):
+            filled += int((step.canvas[canvas.first:canvas.last] != canvas.mask_id).sum())
             passes += step.forward_passes
             texts.append(answer_text(tokenizer, step))
     return {"texts": texts, "filled": filled, "passes": passes, "seconds": seconds}
@@ -87,10 +89,10 @@ def main():
     model, tokenizer = load_pretrained(*([arguments.weights] if arguments.weights else []), device="cpu")
     drawn = draw_questions(arguments.count)
     requests, expected = [request for request, _ in drawn], [answer for _, answer in drawn]
-    seen: dict = {}
+    feature_cache: dict = {}
     ways = modes(model.config.gen_length)
     rounds = [{name: answer_all(model, tokenizer, [replace(request, sampler=sampler) for request in requests],
-                                arguments.batch_size, seen, name) for name, sampler in ways.items()}
+                                arguments.batch_size, feature_cache, name) for name, sampler in ways.items()}
               for _ in range(ROUNDS)]
     results = {name: min((each[name] for each in rounds), key=lambda result: result["seconds"]) for name in ways}
     exact = results["exact"]
@@ -108,7 +110,7 @@ def main():
         draw_picture(rows, arguments.picture)
     for name in ("exact", "refresh 8", "threshold 0.9"):
         eight = [replace(request, sampler=ways[name]) for request in requests[:8]]
-        together, singles = (answer_all(model, tokenizer, eight, size, seen, f"{name}, {size} at once")
+        together, singles = (answer_all(model, tokenizer, eight, size, feature_cache, f"{name}, {size} at once")
                              for size in (8, 1))
         assert together["texts"] == singles["texts"]
         print(f"{name}: 8 questions take {singles['seconds']:.2f} s one by one, {together['seconds']:.2f} s as a "

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from minllada_v import SamplerConfig, answer, load_pretrained
 from minllada_v.checkpoint import released_name
-from minllada_v.config import read_config
+from minllada_v.config_json import read_config
 from minllada_v.model import LLaDAV
 
 TOKENIZER = Path(__file__).parents[1] / "golden" / "checkpoint" / "tokenizer.json"

@@ -164,7 +164,8 @@ def main():
         sys.exit("the two samplers disagree")
     all_literal = literal["step"] * GEN_LENGTH
     print(f"prompt {PROMPT_LENGTH}, {GEN_LENGTH} tokens, {torch.get_num_threads()} threads; literal and exact agree")
-    print(f"{'mode':<26}{'s / step':>9}{'128 steps, s':>14}{'times as fast':>15}{'target':>8}{'peak above weights, MB':>24}")
+    print(f"{'mode':<26}{'s / step':>9}{'128 steps, s':>14}{'times as fast':>15}{'target':>8}"
+          f"{'peak above weights, MB':>24}")
     print(f"{'literal':<26}{literal['step']:>9.2f}{all_literal:>14.0f}{1:>15.1f}{'':>8}{literal['peak'] / 1e6:>24,.0f}")
     for mode, result in results.items():
         print(f"{mode:<26}{result['step']:>9.2f}{result['all']:>14.0f}{all_literal / result['all']:>15.1f}"

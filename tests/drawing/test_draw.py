@@ -4,14 +4,32 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageChops, ImageColor
 
 from minllada_v.drawing.charts import (
-    BLUE, COLOURS, GREEN, ORANGE, RED, WIDTH, Box, cells, column_widths, font, heat_map, ink_on, line_chart,
-    mosaic, save_animation, shortened, stack, ticks, tint, token_strips, visible,
+    BLUE,
+    COLOURS,
+    GREEN,
+    ORANGE,
+    RED,
+    WIDTH,
+    Box,
+    cells,
+    column_widths,
+    font,
+    heat_map,
+    ink_on,
+    mosaic,
+    save_animation,
+    shortened,
+    stack,
+    tint,
+    token_strips,
+    visible,
 )
+from minllada_v.drawing.curve import line_chart, ticks
 
 TEXTS = st.text(max_size=12)
 
@@ -124,6 +142,7 @@ def test_a_mosaic_shows_every_picture_and_keeps_its_shape():
 
 @settings(deadline=None)
 @given(st.floats(-1e9, 1e9), st.floats(1e-6, 1e9), st.integers(3, 12))
+@example(0.1, 4.1, 3)
 def test_ticks_are_few_round_and_evenly_spaced(low, room, most):
     high = low + room
     marks = ticks(low, high, most)
@@ -183,3 +202,25 @@ def test_an_animation_loops_and_holds_its_last_picture(tmp_path):
             times.append(film.info["duration"])
             assert np.abs(np.asarray(film.convert("RGB"), int) - np.asarray(frame, int)).max() <= 3
     assert times == [200, 200, 1500]
+
+
+def test_ticks_of_a_range_without_a_multiple_of_the_coarser_step():
+    """5 apart there is none; 2 apart there are two."""
+    assert ticks(0.1, 4.2, 3) == [2, 4]
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_an_animation_that_cannot_be_finished_leaves_the_one_before(error, tmp_path, monkeypatch):
+    """And no half of the new one. What the disk lacks is said with the file's name."""
+    frames = [Image.new("RGB", (60, 20), colour) for colour in COLOURS[:3]]
+    save_animation(frames, tmp_path / "a.gif")
+    before = (tmp_path / "a.gif").read_bytes()
+
+    def cut(picture, file, *arguments, **options):
+        file.write_bytes(before[:100])
+        raise error
+
+    monkeypatch.setattr(Image.Image, "save", cut)
+    with pytest.raises(type(error), match="a.gif cannot be written: No space left" if error.args else None):
+        save_animation(frames[::-1], tmp_path / "a.gif")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.gif"] and (tmp_path / "a.gif").read_bytes() == before

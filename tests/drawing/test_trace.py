@@ -13,8 +13,17 @@ from test_generate import PHOTO, SHORT, assert_one_line, run
 from test_sampler import sample_one
 
 from minllada_v.drawing.charts import BLUE, GREY, ORANGE, WIDTH, font, tint, visible
+from minllada_v.drawing.trace import (
+    TALLEST,
+    answer_rows,
+    check_target,
+    draw_frames,
+    draw_trace,
+    legend,
+    save_trace,
+    token_text,
+)
 from minllada_v.sampler import SamplerConfig
-from minllada_v.drawing.trace import TALLEST, answer_rows, check_target, draw_frames, draw_trace, legend, save_trace, token_text
 
 TOKENIZER = golden_model()[1]
 MASK, END = TOKENIZER.token_id("<|mdm_mask|>"), TOKENIZER.token_id("<|eot_id|>")

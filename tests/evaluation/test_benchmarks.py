@@ -2,115 +2,86 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from golden_data import picture
+from golden_data import GOLDEN, picture
 
-from minllada_v.evaluation.questions import Question, read_questions, world_questions
-from minllada_v.evaluation.benchmarks import BENCHMARKS, LETTER, WORD, candidates, check_pairs, check_question, prompts, score
 from minllada_v.errors import InputError
-from minllada_v.evaluate import WORLD_COUNT
-from minllada_v.world.questions import ABILITIES
-from minllada_v.world.samples import draw_sample
+from minllada_v.evaluation.benchmarks import (
+    BENCHMARKS,
+    LETTER,
+    WORD,
+    candidates,
+    check_pairs,
+    check_question,
+    prompts,
+    score,
+)
+from minllada_v.evaluation.questions import Question, read_questions
 
-PET = Question("1", "", (("Which pet?", ("B",)),), ("cat", "dog"))
+PET = Question("1", "", (("Which pet?", ("B",)),), ("cat", "dog"), images=("pet.png",))
 OPEN = replace(PET, options=())
 
 
-def write(folder, *entries) -> Path:
-    path = folder / "questions.jsonl"
-    path.write_text("".join((entry if isinstance(entry, str) else json.dumps(entry)) + "\n" for entry in entries))
-    return path
+PUBLISHED = json.loads((GOLDEN / "prompts.json").read_text())
 
 
-def test_a_file_is_read_as_it_says(tmp_path):
-    """Pictures lie beside the file, numbers may be numbers, empty lines count as lines, and any id will do."""
+@pytest.mark.parametrize("case", PUBLISHED, ids=lambda case: case["case"])
+def test_the_published_prompts(case, tmp_path):
+    """Word for word what the released evaluation asks about a picture, from a line of a file."""
     picture(0).save(tmp_path / "a.png")
-    path = write(tmp_path, {"question": "How many?", "answer": 3, "image": "a.png", "group": "count"}, "",
-                 {"id": 7, "question": "Which?", "answers": ["B", "dog"], "images": ["a.png", "a.png"],
-                  "options": ["cat", "dog"]},
-                 {"question": "Hi?", "answer": "yes", "video": "."})
-    first, second, third = read_questions(path)
-    assert (first.id, first.group, first.turns) == ("1", "count", (("How many?", ("3",)),))
-    assert first.images == (tmp_path / "a.png",) and first.options == () and first.video is None
-    assert (second.id, second.options) == ("7", ("cat", "dog")) and second.turns[0][1] == ("B", "dog")
-    assert len(second.images) == 2 and second.shown == "a.png, a.png"
-    assert (third.id, third.video, third.shown) == ("4", tmp_path, ".")
+    (tmp_path / "data.jsonl").write_text(json.dumps(case["record"] | {"image": "a.png", "answer": "A"}))
+    [question] = read_questions(tmp_path / "data.jsonl")
+    assert prompts(BENCHMARKS[case["benchmark"]], question) == [case["prompt"]]
 
 
-def test_pictures_may_lie_in_another_folder(tmp_path):
-    (tmp_path / "pictures").mkdir()
-    picture(0).save(tmp_path / "pictures" / "a.png")
-    path = write(tmp_path, {"question": "?", "answer": "A", "image": "a.png"})
-    assert read_questions(path, tmp_path / "pictures")[0].images == (tmp_path / "pictures" / "a.png",)
-    with pytest.raises(InputError, match="line 1: .*a.png does not exist"):
-        read_questions(path)
+def test_every_published_prompt_is_tested_and_every_benchmark_has_one():
+    """But for MathVerse, whose prompt is the record's own, and the small world."""
+    assert len(PUBLISHED) == 21
+    assert {case["benchmark"] for case in PUBLISHED} == {*BENCHMARKS} - {"mathverse", "small-world"}
+    [prompt] = prompts(BENCHMARKS["mathverse"], replace(PET, turns=(("As it is.", ("B",)),)))
+    assert prompt == "As it is. /think"
 
 
-GOOD = {"id": "x", "question": "Why?", "answer": "A"}
+@pytest.mark.parametrize("name", set(BENCHMARKS) - {"small-world"})
+def test_a_mode_is_set_only_where_pictures_are_shown_that_the_question_does_not_place(name):
+    question = replace(PET, form="integer")
+    mode = BENCHMARKS[name].mode
+    assert prompts(BENCHMARKS[name], question)[0].endswith(mode)
+    assert prompts(BENCHMARKS[name], replace(question, images=(), video="frames"))[0].endswith(mode)
+    for other in (replace(question, images=()), replace(question, turns=(("Is <image> a pet?", ("B",)),))):
+        assert "think" not in prompts(BENCHMARKS[name], other)[0]
 
 
-@pytest.mark.parametrize(("entries", "message"), [
-    ([GOOD, GOOD], "line 2: the id 'x' was there before"),
-    ([GOOD, "{"], "line 2: this is not valid JSON"),
-    (["[]"], "line 1: each line must be a JSON object"),
-    (["[" * 100000], "line 1: this is not valid JSON"),
-    ([GOOD | {"question": ""}], "question must be a text"),
-    ([GOOD | {"question": None}], "question must be a text"),
-    ([GOOD | {"answer": ""}], "it has no answer"),
-    ([GOOD | {"answer": []}], "it has no answer"),
-    ([GOOD | {"answer": True}], "answer must be text, not True"),
-    ([GOOD | {"answer": {"a": 1}}], "answer must be text"),
-    ([GOOD | {"answers": ["B"]}], "it has answers and answer; give one"),
-    ([{"question": "Why?"}], "it has no answer"),
-    ([GOOD | {"options": list(range(27))}], "27 options"),
-    ([GOOD | {"image": "no.png"}], "no.png does not exist"),
-    ([GOOD | {"image": "\0"}], "line 1: "),
-    ([GOOD | {"video": ["a", "b"]}], "either pictures or one video"),
-    ([GOOD | {"video": ".", "image": "."}], "either pictures or one video"),
-    ([GOOD | {"id": None, "group": ["a"]}], "group must be text"),
-    ([""], "holds no questions"),
+@pytest.mark.parametrize(("form", "words"), [
+    ("integer", "requiring an integer answer and provide the final value, e.g., 1, 2, 3, at the end in the"),
+    ("float 1", "requiring a floating-point number with one decimal place and provide the final value, e.g., 1.2, 1"),
+    ("list", "requiring a Python list as an answer and provide the final list, e.g., [1, 2, 3], [1.2, 1.3, 1.4], at"),
 ])
-def test_a_line_that_makes_no_sense_is_named(tmp_path, entries, message):
-    with pytest.raises(InputError, match=message):
-        read_questions(write(tmp_path, *entries))
+def test_mathvista_says_which_form_its_number_has(form, words):
+    question = replace(OPEN, form=form, unit="cm")
+    [prompt] = prompts(BENCHMARKS["mathvista"], question)
+    assert prompt.startswith("Question: Which pet? (Unit: cm)\nFirst perform") and words in prompt
+    check_question(BENCHMARKS["mathvista"], question)
+    for form in ("", "text", "float", "float 3"):
+        with pytest.raises(InputError, match="1: MathVista's prompt says which form the answer has"):
+            check_question(BENCHMARKS["mathvista"], replace(OPEN, form=form))
 
 
-def test_files_that_are_none_are_named(tmp_path):
-    (tmp_path / "latin").write_bytes(b'{"question": "\xe4"}')
-    for name, message in (("missing", "missing cannot be read"), ("latin", "is not UTF-8"), (".", "cannot be read")):
-        with pytest.raises(InputError, match=message):
-            read_questions(tmp_path / name)
-
-
-def test_the_small_world_is_always_the_same_and_held_out():
-    """`count` of each ability; they are the samples of the test split with the first seeds, whoever draws them."""
-    questions = world_questions(3)
-    ids = [f"{ability} {seed}" for ability in ABILITIES for seed in range(3)]
-    assert [question.id for question in questions] == ids
-    for question in questions:
-        ability, seed = question.id.split()
-        sample = draw_sample(ability, int(seed), "test")
-        assert question.group == ability
-        assert [text for asked, (answered,) in question.turns for text in (asked, answered)] == [
-            message["value"] for message in sample.conversation]
-        pictures = question.video if sample.video else question.images
-        assert [shown.tobytes() for shown in pictures] == [shown.tobytes() for shown in sample.pictures]
-    assert [question.turns for question in world_questions(5) if int(question.id.split()[1]) < 3] == [
-        question.turns for question in questions]
-
-
-def test_half_of_the_small_worlds_yes_no_questions_are_traps():
-    """In the 40 that are asked where nobody says how many: always saying yes is right in about half of them."""
-    said = [question.turns[0][1][0] for question in world_questions(WORLD_COUNT) if question.group == "yes_no"]
-    assert len(said) == WORLD_COUNT and 17 <= sum(answer.endswith(" yes") for answer in said) <= 23
-    assert all(answer.endswith((" yes", " no")) for answer in said)
+def test_only_the_half_in_pictures_has_no_question():
+    """And there nothing stands beside the picture: a text would not be asked as published."""
+    empty = replace(PET, turns=(("", ("B",)),))
+    check_question(BENCHMARKS["mmmu-pro-vision"], empty)
+    check_question(BENCHMARKS["mmmu"], PET)
+    with pytest.raises(InputError, match="has its question in the picture"):
+        check_question(BENCHMARKS["mmmu-pro-vision"], PET)
+    with pytest.raises(InputError, match="1: question must be text that is not empty"):
+        check_question(BENCHMARKS["mmmu"], empty)
 
 
 @pytest.mark.parametrize(("names", "settings", "mode"), [
-    (("mmmu", "mmstar", "mmbench", "seed-bench", "ai2d", "realworldqa", "mme", "muirbench", "videomme", "mlvu"),
-     (2, 2, 2, ()), " /no_think"),
+    (("mmmu", "mmmu-pro-standard", "mmmu-pro-vision", "mmstar", "mmbench", "seed-bench", "ai2d", "realworldqa", "mme",
+      "muirbench", "videomme", "mlvu"), (2, 2, 2, ()), " /no_think"),
     (("chartqa",), (16, 16, 16, ("\n",)), " /no_think"),
     (("docvqa", "infovqa"), (32, 32, 16, ()), " /no_think"),
     (("mathvista",), (96, 96, 48, ()), " /think"),
@@ -121,14 +92,17 @@ def test_released_settings(names, settings, mode):
     for name in names:
         sampler = BENCHMARKS[name].sampler
         assert (sampler.gen_length, sampler.block_length, sampler.steps, sampler.stop) == settings
-        assert prompts(BENCHMARKS[name], OPEN)[0].endswith(mode)
+        assert prompts(BENCHMARKS[name], replace(OPEN, form="list"))[0].endswith(mode)
 
 
 def test_a_multiple_choice_is_asked_with_its_letters():
-    assert prompts(BENCHMARKS["mmmu"], PET) == [f"Which pet?\nA. cat\nB. dog\n{LETTER} /no_think"]
-    assert prompts(BENCHMARKS["mmmu"], OPEN) == [f"Which pet?\n{WORD} /no_think"]
-    assert prompts(BENCHMARKS["mmstar"], OPEN) == [f"Which pet?\n{LETTER} /no_think"]  # its options are in the question
+    """Where published questions hold their options (MMStar) they may come apart too."""
+    assert prompts(BENCHMARKS["mmmu"], PET) == [f"Which pet?\nA. cat\nB. dog\n\n{LETTER} /no_think"]
+    assert prompts(BENCHMARKS["mmmu"], OPEN) == [f"Which pet?\n\n{WORD} /no_think"]
+    assert prompts(BENCHMARKS["mmstar"], OPEN) == [f"Which pet?\n{LETTER[:-1]} /no_think"]
+    assert prompts(BENCHMARKS["mmstar"], PET) == [f"Which pet?\nA. cat\nB. dog\n{LETTER[:-1]} /no_think"]
     assert prompts(BENCHMARKS["realworldqa"], OPEN) == ["Which pet? /no_think"]
+    assert prompts(BENCHMARKS["realworldqa"], PET) == [f"Which pet?\nA. cat\nB. dog\n{LETTER} /no_think"]
     assert prompts(BENCHMARKS["small-world"], OPEN) == ["Which pet?"]
 
 
@@ -157,8 +131,25 @@ def test_scores_take_the_best_accepted_answer_and_the_worst_turn():
     world = BENCHMARKS["small-world"]
     assert score(world, twice, ["y", "z"]) == 1
     assert score(world, twice, ["y", "x"]) == score(world, twice, ["z", "z"]) == 0
-    assert score(BENCHMARKS["docvqa"], replace(OPEN, turns=(("a?", ("abcd", "wxyz")),)), ["wxyy"]) == 0.75
+    assert score(BENCHMARKS["docvqa"], replace(OPEN, turns=(("a?", ("abcd", "wxyz")),)), ["Answer: wxyy"]) == 0.75
     assert score(BENCHMARKS["mmmu"], PET, ["dog"]) == 1 and score(BENCHMARKS["mathvista"], PET, ["(B)"]) == 1
+
+
+@pytest.mark.parametrize(("name", "answer", "expected", "points"), [
+    ("chartqa", "50.", "50", 1), ("chartqa", "red.", "red", 1), ("chartqa", "red..", "red", 0),
+    ("docvqa", "Answer: Paris.", "Paris", 1), ("docvqa", "It says so. **Answer:** Paris, ", "Paris", 1),
+    ("infovqa", "Answer: 3\nAnswer: at: 5", "5", 1), ("docvqa", "Paris", "Paris", 0), ("docvqa", "nothing", "None", 1),
+    ("infovqa", "Paris", "None", 1), ("ocrbench", "It says: Paris.", "Paris", 1),
+    ("mathvista", "It is 7 or 8. Answer: 5", "5", 1), ("mathvista", "Answer: 5 of 7", "5", 0),
+    ("mathvista", "It is 5", "5", 1), ("mathvista", "First 5. Answer: two", "5", 0),
+    ("realworldqa", "three", "3", 1), ("realworldqa", "Ten.", "10", 1), ("realworldqa", "eleven", "11", 0),
+    ("realworldqa", "three cars", "3", 0), ("mmmu", "three", "3", 0),
+    ("mmmu", "3.0", "3", 1), ("mmmu", "1,234", "1234", 1), ("mmmu", "$24", "24", 1), ("mmmu", "25", "24", 0),
+    ("mmmu", "The result is a red apple", "red", 1),
+])
+def test_what_of_an_answer_counts(name, answer, expected, points):
+    """Without its last full stop, and as each benchmark reads it."""
+    assert score(BENCHMARKS[name], replace(OPEN, turns=(("?", (expected,)),)), [answer]) == points
 
 
 def test_ocrbench_reads_handwritten_formulas_without_white_space():
@@ -168,7 +159,8 @@ def test_ocrbench_reads_handwritten_formulas_without_white_space():
 
 
 def test_likelihood_compares_letters_or_yes_and_no():
-    assert candidates(BENCHMARKS["mmmu"], PET) == ["A", "B"] and candidates(BENCHMARKS["pope"], OPEN) == ["Yes", "No"]
+    assert candidates(BENCHMARKS["mmmu"], PET) == candidates(BENCHMARKS["mathvista"], PET) == ["A", "B"]
+    assert candidates(BENCHMARKS["ai2d"], PET) == ["A", "B"] and candidates(BENCHMARKS["pope"], OPEN) == ["Yes", "No"]
     for name, question in (("mmmu", OPEN), ("chartqa", PET), ("small-world", OPEN)):
         with pytest.raises(InputError, match="score it by generation"):
             candidates(BENCHMARKS[name], question)

@@ -5,8 +5,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minllada_v.evaluation.metrics import (
-    NUMBER, anls, contained, edits, exact_match, expected_letter, formula_match, letter_match, number_or_letter,
-    read_letter, read_number, read_yes_no, relaxed_match, yes_no_match,
+    NUMBER,
+    anls,
+    contained,
+    document_answer,
+    edits,
+    exact_match,
+    expected_letter,
+    formula_match,
+    letter_match,
+    letter_or_open_match,
+    number_or_letter,
+    number_word,
+    open_match,
+    read_letter,
+    read_number,
+    read_yes_no,
+    relaxed_match,
+    without_stop,
+    yes_no_match,
 )
 
 PETS = ("cat", "dog", "dark red fish", "red fish")
@@ -48,6 +65,18 @@ def test_a_label_goes_before_an_option_that_is_a_letter():
 ])
 def test_a_number_among_the_options_is_not_read_in_another_number(answer, letter):
     assert read_letter(answer, ("5", "7")) == letter
+
+
+@pytest.mark.parametrize(("answer", "options", "letter"), [
+    ("B vitamins", ("B vitamins", "cat"), "A"), ("it is a cat", ("Cat", "Dog"), "A"),
+    ("it is version 5.3", ("version 5", "version 6"), None), ("it is version 5", ("version 5", "version 6"), "A"),
+    ("not A, but B", PETS, "B"), ("Not A", PETS, None), ("not A", PETS, None), ("It isn't A", PETS, None),
+    ("It is not (A)", PETS, None), ("not option A but option C", PETS, "C"), ("Not A or B", PETS, "B"),
+    ("It is A, not B", PETS, "A"), ("A, not B", PETS, "A"), ("not A", (), None), ("not A, but B", (), "B"),
+])
+def test_words_around_an_option_are_read_as_such(answer, options, letter):
+    """Of mutants that once survived: case, decimals, an option that begins like a letter, and what is denied."""
+    assert read_letter(answer, options) == letter
 
 
 def test_options_of_equal_text_cannot_be_told_apart_by_it():
@@ -145,6 +174,31 @@ def test_formulas_ignore_white_space_and_keep_case():
     assert formula_match(r"It is \frac {a} {b}", r"\frac{a}{b}") == 1 and formula_match("X^2", "x^2") == 0
 
 
+@pytest.mark.parametrize(("answer", "expected", "score"), [
+    ("3.0", "3", 1), ("3", "3.0", 1), ("1,234", "1234", 1), ("$24", "24", 1), ("24 cm", "24", 1), ("24", "$24", 0),
+    ("2.004", "2", 1), ("2.006", "2", 0), ("1e3", "1000", 1), ("-5", "5", 0), ("x = 5", "5", 1),
+    ("a = 5\nb = 6", "5", 0), ("a = 5\nb = 6", "6", 1), ("It is 7, so 5", "5", 1), ("It is 7, so 5", "7", 0),
+    ("so 5 is 7", "5", 0),
+    ("12,5", "12", 0), ("Red apple", "apple", 1), ("apple", "red apple", 0), ("the answer is\nred", "red", 0),
+    ("B", "B", 1), ("AB", "B", 0), ("A B", "b", 1), ("", "5", 0), ("", "a", 0), ("50%", "50", 1), ("50%", "50%", 1),
+    ("a 50% rise", "50%", 1), ("0.5", "50%", 0),
+    ("thus :\nred", "red", 1), ("the final of 5 and 6.", "6", 1), ("is it a\nred", "red", 0),
+])
+def test_open_questions_by_mmmus_rule(answer, expected, score):
+    """Only what stands behind a key word is read, if there is one; "=" is one in the last line."""
+    assert open_match(answer, expected) == letter_or_open_match(answer, expected) == score
+    assert letter_or_open_match("B", "B", PETS) == 1
+
+
+def test_what_is_cut_from_answers():
+    cut = {"a.": "a", "a..": "a.", "a .": "a", ".": "", "": "", " a": "a", "a.b": "a.b"}
+    assert {text: without_stop(text) for text in cut} == cut
+    assert [number_word(text) for text in ("zero", "Ten", "TWO", "eleven", "ten cars", "3")] == [
+        "0", "10", "2", "eleven", "ten cars", "3"]
+    said = ["x", "", "Answer:", "**Answer:** a, b.,", "Answer: a Answer: b", "Answer: a: b", "answer: a", "Answer : a"]
+    assert [document_answer(text) for text in said] == ["None", "None", "", "a, b", "b", "b", "None", "None"]
+
+
 @pytest.mark.parametrize(("answer", "expected", "options", "score"), [
     ("12", "12", (), 1), ("There are 12 left of 20.", "12", (), 0), ("20 - 8 = 12.", "12", (), 1),
     ("12.0", "12", (), 1), ("12.4", "12", (), 0), ("1.25", "1.3", (), 1), ("1.24", "1.3", (), 0),
@@ -165,6 +219,7 @@ def test_any_text_is_scored_from_0_to_1(answer, expected, options):
     """No text, control characters or right-to-left script included, breaks a metric."""
     for score in (exact_match(answer, expected), yes_no_match(answer, expected), relaxed_match(answer, expected),
                   anls(answer, expected), contained(answer, expected), formula_match(answer, expected),
-                  letter_match(answer, expected, options), number_or_letter(answer, expected, options)):
+                  letter_match(answer, expected, options), number_or_letter(answer, expected, options),
+                  open_match(answer, expected)):
         assert 0 <= score <= 1
     assert exact_match(expected, expected) == anls(expected, expected) == contained(expected, expected) == 1

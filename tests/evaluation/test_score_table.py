@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minllada_v.evaluation.benchmarks import BENCHMARKS, MME_TASKS
+from minllada_v.evaluation.paper_figures import FIGURES, MODELS, NOT_IN_THE_PAPER
 from minllada_v.evaluation.table import Measure, format_table, measures
 
 
@@ -97,10 +98,48 @@ def test_a_sum_of_ratios_varies_as_its_parts_together():
 def test_the_table_has_a_row_for_each_group_and_the_papers_number_at_the_overall_one():
     records = [record(1, "art"), record(0, "art"), record(1, "law")]
     first, *rows = format_table("mmmu", BENCHMARKS["mmmu"], records).splitlines()
-    assert first.split() == ["accuracy", "answers", "score", "95", "%", "interval", "LLaDA-V"]
+    assert first.split() == ["accuracy", "answers", "score", "95", "%", "interval", "LLaDA-V", "LLaMA3-V", "Qwen2-VL"]
     assert rows[0].split()[:3] == ["art", "2", "50.0"] and rows[1].split()[:3] == ["law", "1", "100.0"]
-    assert rows[2].split()[:3] == ["overall", "3", "66.7"] and rows[2].split()[-1] == "48.6"
+    assert rows[2].split()[:3] == ["overall", "3", "66.7"] and rows[2].split()[-3:] == ["48.6", "45.4", "54.1"]
     assert "arXiv 2505.16933" in rows[-2] and "without width" in rows[-1]  # the one answer about law
+
+
+def test_the_papers_figures_stand_beside_their_own_rows():
+    """SEED-Bench's halves, and MME's two sums as the paper prints them, cognition first; nothing beside a part of a
+    sum. Where the paper has no figure the table says so."""
+    halves = [record(1, "a") | {"video": False}, record(0, "b") | {"video": False}, record(0, "b") | {"video": True}]
+    rows = [line.split() for line in format_table("seed-bench", BENCHMARKS["seed-bench"], halves).splitlines()]
+    assert rows[0][-2:] == ["LLaDA-V", "LLaMA3-V"]
+    assert [row[:3] for row in rows[1:5]] == [["a", "1", "100.0"], ["b", "2", "0.0"], ["image", "2", "50.0"],
+                                              ["video", "1", "0.0"]]
+    assert [row[-2:] for row in rows[3:5]] == [["74.8", "76.6"], ["53.7", "55.0"]]
+    every = [record(1, task, "a") for tasks in MME_TASKS.values() for task in tasks for _ in range(2)]
+    rows = [line.split() for line in format_table("mme", BENCHMARKS["mme"], every).splitlines()]
+    sums = [row for row in rows if row and row[0] in MME_TASKS]
+    assert [(row[0], row[2], *row[-2:]) for row in sums] == [
+        ("cognition", "800.0", "491", "446"), ("perception", "2000.0", "1507", "1581")]
+    assert "LLaDA-V" not in format_table("mme", BENCHMARKS["mme"], every[:2])
+    pro = format_table("mmmu-pro-vision", BENCHMARKS["mmmu-pro-vision"], [record(1)])
+    assert pro.splitlines()[1].split()[-2:] == ["18.6", "14.5"] and "Qwen2-VL" not in pro
+    for name, words in (("pope", "The paper has no figure for POPE."), ("ocrbench", "Others measured 63.2"),
+                        ("mvbench", "Others measured 53.1")):
+        table = format_table(name, BENCHMARKS[name], [record(1), record(0)])
+        assert words in table and "Beside ours" not in table
+
+
+def test_every_benchmark_has_a_figure_or_says_that_there_is_none():
+    """Of no other than those that there are, and all headlines that have one are found."""
+    named = {name.partition(":")[0] for name in FIGURES}
+    assert named | {*NOT_IN_THE_PAPER} == {*BENCHMARKS} - {"small-world"} and not named & {*NOT_IN_THE_PAPER}
+    assert len(FIGURES) == 19 and all(len(row) == len(MODELS) and row[0] and row[1] for row in FIGURES.values())
+
+
+def test_mlvu_counts_each_of_its_tasks_alike():
+    records = [record(1, "ego"), record(0, "ego"), record(0, "ego"), record(1, "order")]
+    assert values("mlvu", records) == pytest.approx({"ego": 100 / 3, "order": 100, "mean of tasks": 200 / 3})
+    assert values("mlvu", records[:3]) == pytest.approx({"mean of tasks": 100 / 3})
+    [*_, headline] = measures("mlvu", records)
+    assert headline.headline and headline.answers == 4
 
 
 def test_whatever_a_group_is_called_the_table_can_be_printed():

@@ -1,28 +1,34 @@
 """Training data: what is read, in which order, and what is refused."""
 
 import json
+import os
 import re
 from pathlib import Path
 
 import pytest
 import torch
-from golden_data import golden_model, picture
+from golden_data import CASES, CLOSE, GOLDEN, TENSORS, golden_model, picture
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from minllada_v import InputError
-from minllada_v.chat import IGNORED, IMAGE, IMAGE_ID, training_example
-from minllada_v.training.examples import Examples, encode, turns_of
-from minllada_v.world.lessons import LESSONS
-from minllada_v.training.data import LlavaData, WorldData, derive_seed, read_record
-from minllada_v.tiles import picture_tiles, video_tiles
+from minllada_v.chat import END_OF_TURN, EOS, IGNORED, IMAGE, IMAGE_ID, chat_prompt, training_example
+from minllada_v.image import read_picture
+from minllada_v.tiles import anyres_tiles, picture_tiles, video_tiles
+from minllada_v.training.data import LlavaData, Record, WorldData, derive_seed, prepare_conversation, read_record
+from minllada_v.training.examples import Examples, batches_of, canvas_example, encode
+from minllada_v.training.objectives import picture_features
+from minllada_v.training.settings import Settings
 from minllada_v.world.__main__ import main as write_world
+from minllada_v.world.lessons import LESSONS
 
 
 def said(question: str, answer: str) -> list[dict]:
     return [{"from": "human", "value": question}, {"from": "gpt", "value": answer}]
 
 
+PREPARED = json.loads((GOLDEN / "preparation.json").read_text())
 CHAT = said(f"{IMAGE}\nWhat is it?", "A cat.")
 
 
@@ -37,9 +43,10 @@ def numbered(count: int) -> list[dict]:
     return [{"id": str(index), "conversations": said("Hi", str(index))} for index in range(count)]
 
 
-def examples(path: Path, stage: str = "tune", **options) -> Examples:
+def examples(path: Path, stage: str = "tune", canvas: int | None = None) -> Examples:
     model, tokenizer = golden_model()
-    return Examples(LlavaData(path, None, seed=0, held_out=0, **options), tokenizer, model.config, stage, None)
+    return Examples(LlavaData(path, None, seed=0, held_out=0), tokenizer, model.config,
+                    Settings(Path("out"), stage=stage, canvas=canvas))
 
 
 @pytest.mark.parametrize("lines", [False, True], ids=["list", "lines"])
@@ -72,6 +79,141 @@ def test_stage_align_is_the_picture_then_the_caption_and_a_line_break():
     assert example.input_ids == [IMAGE_ID, *caption] and example.labels == [IGNORED, *caption]
 
 
+def test_stage_align_shows_one_square_tile_without_newline():
+    """As the released first stage does: the base tile of golden picture 0 and nothing else, and as many features as it
+    has patches, those that the released projector gives (description, section 12)."""
+    model, tokenizer = golden_model()
+    example = encode(Record("it", CHAT, [picture(0)], False), tokenizer, model.config, "align")
+    [tiles] = example.tiles
+    assert tiles.pixel_values.equal(anyres_tiles(picture(0), model.config).pixel_values[:1])
+    [[features]], _ = picture_features(model, [example])
+    assert features.shape == (16, 32)
+    assert torch.allclose(features, TENSORS["prompt/0/projected"][0], **CLOSE)
+    video = encode_error(Record("it", CHAT, [picture(0)] * 2, True), "align")
+    assert "one picture, not a video" in video
+
+
+def encode_error(record: Record, stage: str) -> str:
+    with pytest.raises(InputError) as error:
+        encode(record, golden_model()[1], golden_model()[0].config, stage)
+    return str(error.value)
+
+
+# How a conversation is prepared.
+
+
+@pytest.mark.parametrize("case", PREPARED, ids=lambda case: case["case"])
+def test_golden_preparation(tmp_path, case):
+    """From the file to the ids and labels of the released code, `role` and `content` for `from` and `value` too."""
+    picture(0).save(tmp_path / "a.png")
+    shown = sum(message["value"].count(IMAGE) for message in case["conversations"])
+    roles = {"human": "user", "gpt": "assistant"}
+    respelled = [{"role": roles[it["from"]], "content": it["value"]} for it in case["conversations"]]
+    for conversation in (case["conversations"], respelled):
+        record = {"conversations": conversation} | ({"image": ["a.png"] * shown} if case["has_pictures"] else {})
+        example = examples(write(tmp_path, [record]))[0]
+        assert (example.input_ids, example.labels) == (case["input_ids"], case["labels"])
+        assert len(example.tiles) == (shown if case["has_pictures"] else 0)
+
+
+def test_a_canvas_and_a_caption_are_prepared_in_the_same_way(tmp_path):
+    model, tokenizer = golden_model()
+    picture(0).save(tmp_path / "a.png")
+    greeted = [{"from": "gpt", "value": "Hello."}, *said(f"Which colours? \n{IMAGE}", "Red.")]
+    path = write(tmp_path, [{"image": "a.png", "conversations": greeted}])
+    canvas = examples(path, canvas=8)[0].input_ids
+    assert canvas[:-8] == chat_prompt(tokenizer, f"{IMAGE}\nWhich colours?", 1)
+    assert examples(path, "align")[0].input_ids == [IMAGE_ID, *tokenizer.encode("Red.\n")]
+    path = write(tmp_path, [{"conversations": said("Fix <svg><image></svg> please", "Done.")}])
+    text = examples(path, canvas=8)[0].input_ids
+    assert IMAGE_ID not in text and "Fix <svg><image></svg> please" in tokenizer.decode(text)
+
+
+hostile_text = st.lists(st.sampled_from([*CASES["special_ids"], "\n", " ", "user", "assistant"]) | st.text(max_size=5),
+                        max_size=8).map("".join)
+texts = st.lists(st.sampled_from([IMAGE, "What", " ", "\n", "is it?"]), max_size=6).map("".join)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(["human", "gpt"]), texts), max_size=4), st.booleans())
+def test_preparation_moves_single_placeholders_and_changes_nothing_else(spoken, has_pictures):
+    """Without pictures nothing moves. With them a message with one `<image>` begins with it; the words behind it are
+    those of the message, in order. What is prepared stays as it is, as long as the human speaks first."""
+    prepared = prepare_conversation([{"from": who, "value": text} for who, text in spoken], has_pictures)
+    expected = spoken[1:] if spoken and spoken[0][0] == "gpt" else spoken
+    assert [message["from"] for message in prepared] == [who for who, _ in expected]
+    for message, (_, text) in zip(prepared, expected, strict=True):
+        if has_pictures and text.count(IMAGE) == 1 and not text.startswith(IMAGE):
+            assert message["value"] == IMAGE + "\n" + "".join(text.split(IMAGE)).strip()
+        else:
+            assert message["value"] == text
+    if prepared and prepared[0]["from"] == "human":
+        assert prepare_conversation(prepared, has_pictures) == prepared
+
+
+def test_the_small_world_needs_no_preparation():
+    data = WorldData(LESSONS["everything"], seed=0)
+    records = [data.training_record(number) for number in range(40)]
+    assert len({record.name.split()[0] for record in records}) > 5
+    assert [prepare_conversation(it.conversation, True) for it in records] == [it.conversation for it in records]
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(hostile_text, hostile_text), min_size=1, max_size=3), st.integers(0, 5))
+def test_on_a_canvas_only_the_last_answer_is_asked_for_just_as_in_use(turns, spare):
+    """The prompt is that of `chat_prompt`; behind it come the answer, the end of the turn and padding, all targets."""
+    tokenizer = golden_model()[1]
+    conversation = [{"from": who, "value": text} for turn in turns for who, text in zip(("human", "gpt"), turn)]
+    *history, (question, last) = turns
+    prompt = chat_prompt(tokenizer, question, 0, history, "Be brief.")
+    answer = [*tokenizer.encode(last), tokenizer.token_id(END_OF_TURN)]
+    room = len(answer) + spare
+    ids, labels, turn_ids = canvas_example(tokenizer, conversation, 0, room, "Be brief.")
+    assert ids == prompt + answer + [tokenizer.token_id(EOS)] * spare
+    assert labels == [IGNORED] * len(prompt) + ids[len(prompt):]
+    assert turn_ids[-room:] == [len(turns) - 1] * room and set(turn_ids) == set(range(len(turns)))
+    with pytest.raises(InputError, match=f"{len(answer)} tokens long, and the canvas only {len(answer) - 1}"):
+        canvas_example(tokenizer, conversation, 0, len(answer) - 1)
+
+
+# Where pictures are.
+
+
+@pytest.mark.parametrize("name", ["cut.jpg", "cut.png"])
+def test_a_picture_that_lacks_its_end_is_read_as_far_as_it_goes_and_that_is_said(tmp_path, name):
+    """As in the released training: the top half is there, what is missing is grey or black."""
+    whole = picture(0).resize((400, 400))
+    whole.save(tmp_path / f"whole{name[3:]}")
+    content = (tmp_path / f"whole{name[3:]}").read_bytes()
+    (tmp_path / name).write_bytes(content[:2 * len(content) // 3])
+    path = write(tmp_path, [{"id": "cat 7", "image": ["a.png", name], "conversations": said(IMAGE * 2, "A cat.")}])
+    picture(0).save(tmp_path / "a.png")
+    assert examples(path)[0].warning == (
+        f"data.json, record 0: {name} lacks its end, and is read as far as it goes")
+    read = LlavaData(path, None, 0, 0).training_record(0).pictures[1]
+    with Image.open(tmp_path / f"whole{name[3:]}") as expected:
+        assert read.crop((0, 0, 400, 100)).tobytes() == expected.convert("RGB").crop((0, 0, 400, 100)).tobytes()
+    with pytest.raises(InputError, match="truncated"):  # elsewhere, such a file is still refused
+        read_picture(tmp_path / name)
+
+
+def test_pictures_are_read_under_both_spellings(tmp_path):
+    picture(0).save(tmp_path / "a.png")
+    for names in ("a.png", ["a.png"]):
+        path = write(tmp_path, [{"images": names, "image_id": 3, "image": None, "conversations": CHAT}])
+        assert len(examples(path)[0].tiles) == 1
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "fifo"])
+def test_a_device_is_not_read(tmp_path, path):
+    """It might never end, or never begin."""
+    if path == "fifo":
+        path = tmp_path / "fifo"
+        os.mkfifo(path)
+    with pytest.raises(InputError, match="is a (device|pipe), not a file"):
+        LlavaData(path, None, 0)
+
+
 def test_pictures_lie_beside_the_file_or_in_the_image_folder(tmp_path):
     (tmp_path / "pictures").mkdir()
     picture(0).save(tmp_path / "pictures" / "a.png")
@@ -84,14 +226,13 @@ def test_pictures_lie_beside_the_file_or_in_the_image_folder(tmp_path):
 BROKEN = {
     "missing picture": ({"image": "none.png", "conversations": CHAT}, "none.png does not exist"),
     "corrupt picture": ({"image": "corrupt.png", "conversations": CHAT}, "corrupt.png"),
-    "cut picture": ({"image": "cut.png", "conversations": CHAT}, "cut.png"),
+    "cut before the pixels": ({"image": "cut.png", "conversations": CHAT}, "cut.png"),
     "null in a path": ({"image": "a\0.png", "conversations": CHAT}, "record 0"),
     "picture is a folder": ({"image": ".", "conversations": CHAT}, "folder"),
     "missing video": ({"video": "none", "conversations": CHAT}, "none does not exist"),
     "picture and video": ({"image": "a.png", "video": "v", "conversations": CHAT}, "without an image"),
     "no placeholder": ({"image": "a.png", "conversations": said("What?", "A cat.")}, "0 <image>"),
     "two placeholders": ({"image": "a.png", "conversations": said(IMAGE * 2, "A cat.")}, "2 <image>"),
-    "placeholder without picture": ({"conversations": CHAT}, "1 <image> in the messages from human, but 0"),
     "only gpt's placeholder": ({"image": "a.png", "conversations": said("What?", IMAGE)}, "0 <image>"),
     "too long": ({"conversations": said("Why? " * 9000, "So.")}, "reads at most 8192"),
     "too many pictures": ({"image": ["a.png"] * 600, "conversations": said(IMAGE * 600, "A cat.")}, "reads at most"),
@@ -103,6 +244,14 @@ BROKEN = {
     "messages are strings": ({"conversations": ["Hi"]}, "conversations"),
     "a list": ([1, 2], "conversations"),
     "a number as image": ({"image": 3, "conversations": CHAT}, "image must be"),
+    "a number as images": ({"images": 3, "conversations": CHAT}, "image must be"),
+    "image and images": ({"image": "a.png", "images": ["a.png"], "conversations": CHAT}, "image and images"),
+    "a key that is not read": ({"image_path": "a.png", "conversations": CHAT}, "its key 'image_path' is not read"),
+    "frames under another name": ({"frames": ["a.png"], "conversations": CHAT}, "its key 'frames' is not read"),
+    "system speaks": ({"conversations": [{"role": "system", "content": "x"}, *said("Hi", "Hi")]}, "'human' or 'gpt'"),
+    "content is a list": ({"conversations": [{"role": "user", "content": [{"type": "text"}]}]}, "'human' or 'gpt'"),
+    "only gpt, first": ({"conversations": said("Hi", "Hi")[1:]}, "nothing to learn"),
+    "a long value": ({"conversations": [{"from": "cat", "value": "x" * 999}]}, "x…"),
     "lone surrogate": ({"conversations": said("Hi", "\ud800")}, "not valid Unicode"),
 }
 
@@ -113,12 +262,12 @@ def test_a_broken_record_is_an_error_that_names_it(tmp_path, name):
     record, problem = BROKEN[name]
     picture(0).save(tmp_path / "a.png")
     (tmp_path / "corrupt.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"no picture" * 10)
-    (tmp_path / "cut.png").write_bytes((tmp_path / "a.png").read_bytes()[:300])
+    (tmp_path / "cut.png").write_bytes((tmp_path / "a.png").read_bytes()[:20])
     if isinstance(record, dict):
         record = {"id": "cat 7"} | record
     error = examples(write(tmp_path, [record]))[0]
     assert isinstance(error, InputError)
-    assert problem in str(error) and ("cat 7" in str(error) or "record 0" in str(error))
+    assert problem in str(error) and ("cat 7" in str(error) or "record 0" in str(error)) and len(str(error)) < 500
 
 
 def test_a_broken_line_is_one_broken_record_and_a_broken_list_is_refused(tmp_path):
@@ -130,7 +279,7 @@ def test_a_broken_line_is_one_broken_record_and_a_broken_list_is_refused(tmp_pat
         path.write_bytes(content.encode("latin-1"))
         with pytest.raises(InputError, match=re.escape(str(path)) + ".*" + problem):
             LlavaData(path, None, 0)
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="does not exist"):
         LlavaData(tmp_path / "none.json", None, 0)
 
 
@@ -170,8 +319,8 @@ def test_training_never_sees_the_evaluation_of_the_small_world():
 @given(batch_size=st.integers(1, 4), turns=st.integers(1, 3), processes=st.integers(1, 4))
 def test_processes_share_the_batches_that_one_process_would_accumulate(batch_size, turns, processes):
     """All processes' batches together, in the order of dealing out, are those of one process; none is left out."""
-    alone = list(turns_of(0, 1, batch_size, turns * processes, range(2, 5)))
-    shared = [list(turns_of(rank, processes, batch_size, turns, range(2, 5))) for rank in range(processes)]
+    alone = list(batches_of(0, 1, batch_size, turns * processes, range(2, 5)))
+    shared = [list(batches_of(rank, processes, batch_size, turns, range(2, 5))) for rank in range(processes)]
     assert [batch for dealt in zip(*shared) for batch in dealt] == alone
     step = batch_size * turns * processes
     assert [number for batch in alone for number in batch] == list(range(2 * step, 5 * step))

@@ -23,28 +23,35 @@ from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-import minllada_v.training.objectives
-import minllada_v.training.checkpoints
-import minllada_v.training.step
 import minllada_v.train
+import minllada_v.training.checkpoints
+import minllada_v.training.objectives
+import minllada_v.training.step
 from minllada_v import SamplerConfig, answer, load_pretrained
 from minllada_v.chat import EOS, IGNORED
-from minllada_v.checkpoint import open_tensors, released_name
+from minllada_v.checkpoint import FLOATS, open_tensors, released_name
 from minllada_v.drawing.curve import draw_curve, smoothed
-from minllada_v.training.examples import Example, Examples
-from minllada_v.training.objectives import Learner, choose_trainable, save_memory, to_float32
-from minllada_v.world.lessons import LESSONS, PRESETS
 from minllada_v.masking import draw_times
-from minllada_v.training.options import EXAMPLES, parse_arguments
-from minllada_v.training.data import LlavaData, WorldData, derive_seed
+from minllada_v.train import main
 from minllada_v.training.checkpoints import Log, recover, save_checkpoint
+from minllada_v.training.data import LlavaData, WorldData, derive_seed
+from minllada_v.training.distributed import Learner, distribute, own_weights, save_memory
+from minllada_v.training.examples import Example, Examples
+from minllada_v.training.objectives import choose_objective, choose_trainable, target_weights
+from minllada_v.training.options import EXAMPLES, parse_arguments
+from minllada_v.training.settings import Settings
 from minllada_v.training.start import from_checkpoint, from_nothing
 from minllada_v.training.step import learning_rate_factor
-from minllada_v.train import main
+from minllada_v.world.lessons import LESSONS, PRESETS
 
 BUILT_IN = Path(minllada_v.__file__).parent / "builtin"
 SMALL = ["--device", "cpu", "--answer-length", "2", "--held-out", "2", "--batch-size", "2"]
 GOLDEN = ["--from", str(CHECKPOINT)]
+TUNE = Settings(Path("out"))
+OLD_SETTINGS = {  # what a checkpoint of an earlier version has
+    "data", "image-folder", "world", "start", "language", "vision", "config", "stage", "system", "canvas",
+    "autoregressive", "attention", "batch-size", "learning-rate", "vision-learning-rate", "clip", "seed", "held-out",
+    "dtype", "steps", "examples a step", "contents of data"}
 WORLD = [*SMALL, *GOLDEN, "--world", "--learning-rate", "3e-3", "--steps", "6", "--save-every", "2",
          "--evaluate-every", "3"]
 
@@ -91,14 +98,14 @@ def write(folder: Path, records: list[dict]) -> Path:
 def trainable(fresh: bool = False) -> Learner:
     """The golden model or, `fresh`, one of its size with random weights as training draws them, ready to be trained."""
     start = from_nothing(CHECKPOINT / "config.json", seed=0) if fresh else from_checkpoint(CHECKPOINT)
-    to_float32(start.model)
     choose_trainable(start.model, "tune", True)
-    return Learner(start.model, start.tokenizer)
+    own_weights(start.model)
+    return Learner(start.model, start.tokenizer, choose_objective(TUNE, start.tokenizer))
 
 
 def drawn(count: int) -> list[Example]:
     model, tokenizer = golden_model()
-    data = Examples(WorldData(LESSONS["everything"], seed=0), tokenizer, model.config, "tune", None)
+    data = Examples(WorldData(LESSONS["everything"], seed=0), tokenizer, model.config, TUNE)
     return [data[number] for number in range(count)]
 
 
@@ -187,11 +194,13 @@ def test_an_examples_loss_does_not_depend_on_its_neighbours():
 
 
 def test_on_a_canvas_padding_counts_a_tenth_and_targets_one_on_average():
-    model, tokenizer = golden_model()
+    _, tokenizer = golden_model()
     padding = tokenizer.token_id(EOS)
     labels = torch.tensor([[IGNORED, 5, 6, padding, padding], [IGNORED, IGNORED, 5, 6, 7]])
-    assert Learner(model, tokenizer).weights(labels) is None
-    weights = Learner(model, tokenizer, canvas=True).weights(labels)
+    assert choose_objective(TUNE, tokenizer).keywords["padding_weight"] == 1
+    assert target_weights(labels, padding, 1.0) is None
+    tenth = choose_objective(Settings(Path("out"), canvas=5), tokenizer).keywords["padding_weight"]
+    weights = target_weights(labels, padding, tenth)
     assert weights[0].tolist() == pytest.approx([0, 4 / 2.2, 4 / 2.2, 0.4 / 2.2, 0.4 / 2.2])
     assert weights[1].tolist() == [0, 0, 1, 1, 1]
 
@@ -217,14 +226,19 @@ def test_autocast_computes_in_bfloat16_on_float32_weights():
     assert 0 < difference < 0.05 * sum(tensor.square().sum() for tensor in exact.values()).sqrt()
 
 
-def test_killed_and_started_again_the_log_goes_on_with_the_same_numbers(tmp_path, finished):
+def test_killed_and_started_again_the_log_goes_on_with_the_same_numbers(tmp_path, capsys, finished):
     """Oracle: the run that was not killed. SIGKILL at a moment that chance chooses, within a saving or
-    between two."""
+    between two. As long as it lives nobody else writes to its folder; its death frees it at once."""
     out = tmp_path / "out"
     command = [sys.executable, "-m", "minllada_v.train", "--out", str(out), *WORLD]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     while process.poll() is None and len(Log(out / "log.jsonl").read()) < 3:
         time.sleep(0.005)
+    process.send_signal(signal.SIGSTOP)
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    code, line = run(capsys, "--out", out, *WORLD)
+    assert code == 2 and re.search("another process is writing to .*out; wait until it ends, or give another", line)
+    assert before and before == {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     assert 2 < len(losses(out)) < 6
@@ -237,7 +251,8 @@ class Killed(BaseException):
     """Stands for SIGKILL: nothing catches it."""
 
 
-@pytest.mark.parametrize("call", ["os.rename", "os.fsync", "shutil.rmtree", "minllada_v.training.checkpoints.save_file"])
+@pytest.mark.parametrize("call", [
+    "os.rename", "os.fsync", "shutil.rmtree", "minllada_v.training.checkpoints.save_file"])
 def test_killed_at_any_step_of_saving_a_whole_checkpoint_is_left(tmp_path, monkeypatch, call):
     """The process ends before the n-th of these calls, for every n; what is left is the old checkpoint or the new."""
     module, name = call.rsplit(".", 1)
@@ -248,10 +263,10 @@ def test_killed_at_any_step_of_saving_a_whole_checkpoint_is_left(tmp_path, monke
         recover(out)
         save_checkpoint(out, model, {"config.json": b"old"}, optimizer, {"progress": "old"})
 
-        def dying(*arguments, **options):
+        def dying(*arguments, _end=reached, **options):
             nonlocal calls
             calls += 1
-            if calls == reached:
+            if calls == _end:
                 raise Killed
             return real(*arguments, **options)
 
@@ -417,7 +432,7 @@ def test_every_preset_is_made_of_sound_commands(preset):
 
 
 @pytest.mark.parametrize("options, expected", [
-    (["--stage", "align"], {"mm_projector", "image_newline"}),
+    (["--stage", "align"], {"mm_projector"}),
     (["--stage", "tune"], {"mm_projector", "image_newline", "language_model", "vision_tower"}),
     (["--stage", "tune", "--vision-learning-rate", "0"], {"mm_projector", "image_newline", "language_model"}),
 ], ids=["align", "tune", "frozen vision"])
@@ -429,6 +444,34 @@ def test_a_stage_trains_what_it_should(tmp_path, capsys, options, expected):
                   "--image-folder", tmp_path / "pictures", "--learning-rate", "1e-2", *options)
     assert code == 0 and changed_parts(tmp_path / "out") == expected
     assert set(log(tmp_path / "out")[-1]["answers"][0]) == {"question", "expected", "answer"}
+
+
+def test_frozen_weights_stay_in_the_type_they_are_stored_in(tmp_path, capsys):
+    """In memory and in the checkpoint; what learns is float32. Oracle: the numbers of a run from the same weights
+    stored as float32."""
+    half = {name: tensor.bfloat16() for name, tensor in open_tensors(CHECKPOINT).items()}
+    for folder, dtype in (("bfloat16", torch.bfloat16), ("float32", torch.float32)):
+        (tmp_path / folder).mkdir()
+        for name in ("config.json", "tokenizer.json"):
+            (tmp_path / folder / name).write_bytes((CHECKPOINT / name).read_bytes())
+        save_file({name: tensor.to(dtype) for name, tensor in half.items()}, tmp_path / folder / "model.safetensors")
+    picture(0).save(tmp_path / "a.png")
+    data = write(tmp_path, [{"image": "a.png", "conversations": said("<image>", f"Cat {n}.")} for n in range(6)])
+    for folder in ("bfloat16", "float32"):
+        assert run(capsys, "--out", tmp_path / f"from {folder}", *SMALL, "--from", tmp_path / folder, "--data", data,
+                   "--stage", "align", "--learning-rate", "1e-2", "--steps", "2")[0] == 0
+    assert log(tmp_path / "from bfloat16") == log(tmp_path / "from float32") and len(losses(tmp_path / "from float32"))
+    trained, exact = (weights(tmp_path / f"from {folder}" / "last") for folder in ("bfloat16", "float32"))
+    kinds = {dtype: {name for name, tensor in trained.items() if tensor.dtype == dtype} for dtype in FLOATS}
+    assert {name.split(".")[1] for name in kinds[torch.float32]} == {"mm_projector"} and not kinds[torch.float16]
+    assert all(tensor.equal(half[name]) for name, tensor in trained.items() if name in kinds[torch.bfloat16])
+    assert all(tensor.float().equal(exact[name]) for name, tensor in trained.items())
+
+    start = from_checkpoint(tmp_path / "bfloat16")
+    choose_trainable(start.model, "align", False)
+    learner = Learner(start.model, start.tokenizer, choose_objective(TUNE, start.tokenizer))
+    distribute(learner, torch.device("cpu"), shard=False)
+    assert {p.dtype: p.requires_grad for p in learner.parameters()} == {torch.bfloat16: False, torch.float32: True}
 
 
 def test_gradients_are_clipped_and_the_vision_tower_has_a_rate_of_its_own(tmp_path, capsys, monkeypatch, finished):
@@ -525,6 +568,24 @@ def test_from_nothing_the_model_is_random_as_the_seed_says_and_knows_nothing(tmp
 # What goes wrong.
 
 
+def test_a_picture_that_lacks_its_end_is_trained_on_counted_and_named(tmp_path, capsys):
+    """As in the released training; with workers too, which read in other processes."""
+    picture(0).resize((300, 300)).save(tmp_path / "a.jpg")
+    (tmp_path / "cut.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:3000])
+    records = text_records(8)
+    records[3] |= {"image": "cut.jpg", "conversations": said("<image>", "A cat.")}
+    for workers in (0, 1):
+        out = tmp_path / str(workers)
+        code, line = run(capsys, "--out", out, *SMALL, *GOLDEN, "--data", write(tmp_path, records),
+                         "--held-out", "0", "--workers", workers)
+        assert code == 0 and re.search(r"with a picture that lacks its end: 1; .*log.jsonl names them", line)
+        named, = [entry["truncated"] for entry in log(out) if "truncated" in entry]
+        assert named == "data.json, record 3: cut.jpg lacks its end, and is read as far as it goes"
+        assert not any("skipped" in entry for entry in log(out)) and len(losses(out)) == 4
+        progress = json.loads((out / "last" / "state.json").read_text())["progress"]
+        assert (progress["seen"], progress["broken"], progress["truncated"]) == (8, 0, 1)
+
+
 def test_a_broken_record_is_counted_named_and_skipped(tmp_path, capsys):
     records = text_records(120)
     records[50]["image"] = "none.png"
@@ -560,7 +621,7 @@ def test_a_step_with_a_broken_record_is_the_mean_of_the_others(tmp_path, capsys,
     assert run(capsys, "--out", tmp_path / "empty", *common, "--batch-size", "1", "--accumulate", "2")[0] == 0
     learner, data = trainable(), LlavaData(tmp_path / "data.json", None, seed=0, held_out=0)
     place = [data.index(number) for number in range(2)].index(0)
-    example = Examples(data, learner.tokenizer, learner.model.config, "tune", None)[place]
+    example = Examples(data, learner.tokenizer, learner.model.config, TUNE)[place]
     times = draw_times(2, torch.Generator().manual_seed(derive_seed(0, 0)), stratified=True)
     loss = learner([example], times[place:place + 1], [derive_seed(0, 0, place)])
     loss.sum().backward()
@@ -592,13 +653,13 @@ def test_too_many_broken_records_stop_the_run(tmp_path, capsys):
 
 
 def test_a_loss_that_is_no_number_stops_before_it_does_harm(tmp_path, capsys, monkeypatch, finished):
-    out, real = tmp_path / "out", minllada_v.training.objectives.masked_loss
+    out, real = tmp_path / "out", minllada_v.training.objectives.training_loss
 
     def nan(*arguments):
         return real(*arguments) * (math.nan if len(losses(out)) == 4 else 1)
 
     with monkeypatch.context() as patch:
-        patch.setattr("minllada_v.training.objectives.masked_loss", nan)
+        patch.setattr("minllada_v.training.objectives.training_loss", nan)
         code, line = run(capsys, "--out", out, *WORLD)
     assert code == 1 and "at step 5 the loss is nan" in line and "last holds step 4" in line
     assert run(capsys, "--out", out, *WORLD)[0] == 0
@@ -614,7 +675,7 @@ def test_a_held_out_loss_that_is_no_number_stops_the_run(tmp_path, capsys, monke
 
 
 def test_too_little_memory_is_said(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("minllada_v.training.objectives.masked_loss", lambda *_: torch.empty(2**50))
+    monkeypatch.setattr("minllada_v.training.objectives.training_loss", lambda *_: torch.empty(2**50))
     code, line = run(capsys, "--out", tmp_path / "out", *WORLD)
     assert code == 1 and "stopped: out of memory; nothing had been saved yet" in line
 
@@ -648,6 +709,12 @@ def test_a_disk_that_is_full_beside_the_checkpoint_leaves_it_too(tmp_path, capsy
         curve.load()
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_full_disk_is_named_with_the_file():
+    with pytest.raises(OSError, match="^/dev/full cannot be written: No space left on device$"):
+        Log(Path("/dev/full")).write(step=1)
+
+
 @pytest.mark.parametrize("error", [
     OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
     SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
@@ -676,6 +743,30 @@ def test_a_run_goes_on_with_its_own_settings_only(finished, capsys):
         code, line = run(capsys, "--out", finished, *WORLD, option, value)
         assert code == 2 and problem in line and "another --out" in line
     assert run(capsys, "--out", finished, *WORLD, "--save-every", "1", "--checkpointing")[0] == 0
+
+
+def test_a_run_of_an_earlier_version_goes_on_or_is_refused(tmp_path, capsys, finished):
+    """What `state.json` held then is enough for the small world. Records are prepared in another way since, so a run on
+    a file would go on with other numbers; nothing of it is changed."""
+    out, data = tmp_path / "world", tmp_path / "data"
+    records = write(tmp_path, text_records(6))
+    stop = [*WORLD[:-4], "--save-every", "2", "--evaluate-every", "3"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("minllada_v.train.evaluate", lambda run: os.kill(os.getpid(), signal.SIGINT))
+        assert run(capsys, "--out", out, *stop)[0] == 130
+    assert run(capsys, "--out", data, *SMALL, *GOLDEN, "--data", records, "--steps", "1")[0] == 0
+    for folder in (out, data):
+        state = json.loads((folder / "last" / "state.json").read_text())
+        del state["progress"]["truncated"]
+        state["settings"].pop("preparation of records", None)
+        (folder / "lock").unlink()
+        (folder / "last" / "state.json").write_text(json.dumps(state))
+    assert set(state["settings"]) == OLD_SETTINGS
+    log_before = log(data)
+    code, line = run(capsys, "--out", data, *SMALL, *GOLDEN, "--data", records, "--steps", "1")
+    assert code == 2 and "a run of an earlier version" in line and "another --out" in line and log(data) == log_before
+    assert run(capsys, "--out", out, *stop)[0] == 0
+    assert losses(out) == losses(finished) and same_weights(out / "last", finished / "last")
 
 
 def test_a_run_does_not_go_on_with_other_data_or_from_what_it_cannot_read(tmp_path, capsys):
@@ -740,7 +831,7 @@ def test_a_log_that_was_cut_short_is_read_up_to_there(tmp_path_factory, steps, c
     (["--world", *GOLDEN, "--steps", "1", "--seed", "-1"], "--seed must be 0 or more"),
     (["--world", *GOLDEN, "--steps", "1", "--shard"], "start them with torchrun"),
     (["--world", "--from", "none", "--steps", "1"], "none is not a folder"),
-    (["--data", "none.json", *GOLDEN], "none.json cannot be read"),
+    (["--data", "none.json", *GOLDEN], "none.json does not exist"),
     (["--world", "--config", "none.json", "--steps", "1"], "none.json is missing"),
 ])
 def test_wrong_options_are_named(tmp_path, capsys, arguments, problem):

@@ -4,6 +4,7 @@ functions, nothing else differs from the usual way, and a checkpoint says how it
 import json
 import os
 import signal
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,19 +16,26 @@ from safetensors.torch import load_file
 from minllada_v import InputError, SamplerConfig, answer, evaluate, generate, load_pretrained
 from minllada_v.answer import encode_images
 from minllada_v.autoregressive import next_token_loss
-from minllada_v.training.batch import denoiser, pad, splice_batch
-from minllada_v.chat import EOS, IGNORED
+from minllada_v.chat import EOS, IGNORED, MASK
 from minllada_v.checkpoint import released_name
-from minllada_v.config import check_config
-from minllada_v.training.examples import Example, encode
-from minllada_v.training.objectives import PADDING_WEIGHT, Learner, choose_trainable, to_float32
+from minllada_v.config_json import check_config
 from minllada_v.evaluation.likelihood import answer_bounds
 from minllada_v.loss import masked_loss
 from minllada_v.masking import draw_uniform, mask_by_time
-from minllada_v.training.data import Record
-from minllada_v.training.checkpoints import Log
-from minllada_v.training.start import from_checkpoint
 from minllada_v.train import main
+from minllada_v.training.batch import denoiser, pad, splice_batch
+from minllada_v.training.checkpoints import Log
+from minllada_v.training.data import Record
+from minllada_v.training.distributed import Learner, own_weights
+from minllada_v.training.examples import Example, encode
+from minllada_v.training.objectives import (
+    PADDING_WEIGHT,
+    choose_objective,
+    choose_trainable,
+    picture_features,
+)
+from minllada_v.training.settings import Settings
+from minllada_v.training.start import from_checkpoint
 from minllada_v.world.samples import draw_sample
 
 TOKENIZER = golden_model()[1]
@@ -36,15 +44,16 @@ WAYS = {"twin": ["--autoregressive"], "dialogue-causal": ["--attention", "dialog
 seeds = st.integers(0, 2**32)
 
 
-def learner(autoregressive: bool = False, **options) -> Learner:
+def learner(**options) -> Learner:
     """The golden model, ready to be trained, as its own config.json would have it."""
     start = from_checkpoint(CHECKPOINT)
-    if autoregressive:
+    settings = Settings(Path("out"), **options)
+    if settings.autoregressive:
         values = json.loads(start.files["config.json"]) | {"autoregressive": True}
         start.model.config = check_config(values, "here")
-    to_float32(start.model)
     choose_trainable(start.model, "tune", True)
-    return Learner(start.model, start.tokenizer, **options)
+    own_weights(start.model)
+    return Learner(start.model, start.tokenizer, choose_objective(settings, start.tokenizer))
 
 
 def world_examples(seed: int, count: int, canvas: int | None = None) -> tuple[list[Example], list[list]]:
@@ -62,7 +71,7 @@ def world_examples(seed: int, count: int, canvas: int | None = None) -> tuple[li
 def test_the_twin_learns_by_the_next_token_loss_whatever_the_time_and_the_masks(seed, count, canvas):
     """Oracle: the function itself, on a batch that was put together here. On a canvas padding counts a tenth."""
     examples, pictures = world_examples(seed, count, canvas)
-    twin = learner(True, canvas=canvas is not None)
+    twin = learner(autoregressive=True, canvas=canvas)
     input_ids, labels, _ = pad([(it.input_ids, it.labels, it.turn_ids) for it in examples], PADDING)
     batch = splice_batch(input_ids, labels, [encode_images(twin.model, shown) for shown in pictures])
     weights = None
@@ -79,14 +88,14 @@ def test_the_twin_learns_by_the_next_token_loss_whatever_the_time_and_the_masks(
 @given(seeds, st.integers(1, 3), st.floats(0.1, 0.9))
 def test_with_dialogue_causal_attention_the_masked_loss_is_that_of_a_network_handed_the_turns(seed, count, time):
     examples, pictures = world_examples(seed, count)
-    causal, usual = learner(dialogue_causal=True), learner()
+    causal, usual = learner(attention="dialogue-causal"), learner()
     input_ids, labels, turn_ids = pad([(it.input_ids, it.labels, it.turn_ids) for it in examples], PADDING)
     batch = splice_batch(input_ids, labels, [encode_images(causal.model, shown) for shown in pictures], turn_ids)
     uniform = torch.cat([draw_uniform(row[None], torch.Generator().manual_seed(number))
                          for number, row in enumerate(batch.labels)])
     times = torch.full((count,), time)
     masks = mask_by_time(batch.labels, times, uniform)
-    expected = masked_loss(denoiser(causal.model, batch), batch.ids, batch.labels, causal.mask_id, masks)
+    expected = masked_loss(denoiser(causal.model, batch), batch.ids, batch.labels, TOKENIZER.token_id(MASK), masks)
     torch.testing.assert_close(causal(examples, times, range(count)), expected)
     differs = [not torch.isclose(one, other) for one, other in zip(usual(examples, times, range(count)), expected)]
     assert differs == [len(set(it.turn_ids)) > 1 for it in examples] or count > 1  # filling up rounds differently
@@ -101,7 +110,7 @@ def test_what_is_asked_of_an_earlier_turn_cannot_see_a_later_one(dialogue_causal
     losses = []
     for word in (7, 8):
         ids = [word if place in second else index for place, index in enumerate(example.input_ids)]
-        losses.append(learner(dialogue_causal=dialogue_causal)(
+        losses.append(learner(attention="dialogue-causal" if dialogue_causal else None)(
             [Example(ids, labels, example.turn_ids, example.tiles)], torch.tensor([0.6]), [1]).item())
     assert (losses[0] == losses[1]) == dialogue_causal
 
@@ -148,7 +157,7 @@ def test_a_step_of_the_twin_changes_the_weights_as_plain_gradient_descent_on_its
     data = write(tmp_path)
     assert main(command(tmp_path / "out", data, "--autoregressive", "--steps", "1", "--held-out", "0", "--batch-size",
                         "8", "--vision-learning-rate", "1e-3")) == 0
-    twin = learner(True)
+    twin = learner(autoregressive=True)
     records = json.loads(data.read_text())
     shown = [[picture(0)] if "image" in record else [] for record in records]
     examples = [encode(Record("", record["conversations"], pictures, False), TOKENIZER, twin.model.config, "tune",
@@ -156,7 +165,7 @@ def test_a_step_of_the_twin_changes_the_weights_as_plain_gradient_descent_on_its
     input_ids, labels, _ = pad([(it.input_ids, it.labels, it.turn_ids) for it in examples], PADDING)
     trained = [parameter for parameter in twin.model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-3, betas=(0.9, 0.98), weight_decay=0.0)
-    features, _ = twin.features(examples)
+    features, _ = picture_features(twin.model, examples)
     next_token_loss(twin.model, splice_batch(input_ids, labels, features)).mean().backward()
     torch.nn.utils.clip_grad_norm_(trained, 1.0)
     optimizer.step()

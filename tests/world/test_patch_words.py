@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minllada_v import InputError
+from minllada_v.tokenizer_json import make_tokenizer
 from minllada_v.world.patch_words import CHOICES, LEAST, NAMES, patch_words, spellings, word_loss
 from minllada_v.world.scenes import COLOURS, SHAPES
-from minllada_v.tokenizer import Tokenizer
 from minllada_v.world.tokenizer import describe_tokenizer, learn_merges, world_texts
 from minllada_v.world.plain import PLAIN
 from minllada_v.world.questions import ABILITIES
@@ -22,7 +22,7 @@ from minllada_v.world.samples import draw_sample
 
 BUILT_IN = Path(__file__).parents[2] / "minllada_v" / "builtin"
 PAINTED = [*PLAIN, *(ability for ability in ABILITIES if ability not in ("unknown", "no_shapes"))]
-TOKENIZER = Tokenizer(describe_tokenizer(world_texts()))
+TOKENIZER = make_tokenizer(describe_tokenizer(world_texts()))
 
 
 def words_by_pixels(scene, box, cells, tile: int, patch: int) -> list[list[int]]:
@@ -103,7 +103,7 @@ def test_trained_on_some_texts_each_is_one_token(texts):
     """And every prefix that merging passes through is a token too, so nothing is ever missing."""
     merges = learn_merges(texts)
     assert len(set(merges)) == len(merges)
-    tokenizer = Tokenizer(describe_tokenizer(texts))
+    tokenizer = make_tokenizer(describe_tokenizer(texts))
     for text in texts:
         if text.isalpha():  # the splitting pattern leaves such a text whole
             assert len(tokenizer.encode(text)) == 1 and tokenizer.decode(tokenizer.encode(text)) == text

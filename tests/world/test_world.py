@@ -20,7 +20,7 @@ from minllada_v.config import Config, VisionConfig
 from minllada_v.errors import InputError
 from minllada_v.image import read_frames, read_picture
 from minllada_v.tiles import picture_tiles, video_tiles
-from minllada_v.tokenizer import Tokenizer
+from minllada_v.tokenizer_json import read_tokenizer
 from minllada_v.world.__main__ import main
 from minllada_v.world.lessons import PRACTICE
 from minllada_v.world.plain import PLAIN
@@ -31,7 +31,7 @@ from minllada_v.world.sentences import NO_SHAPES, UNKNOWN
 from minllada_v.world.unrelated import HELD_OUT_QUESTIONS, QUESTIONS
 from minllada_v.world.wordings import POLITE, WORDINGS
 
-TOKENIZER = Tokenizer.from_file(CHECKPOINT / "tokenizer.json")
+TOKENIZER = read_tokenizer(CHECKPOINT / "tokenizer.json")
 VISION = VisionConfig(32, 64, 2, 2, patch_size=8, image_size=48)
 CONFIG = Config(32, 64, 1, 2, 2, 512, 1e-5, 1e4, 512, VISION, grids=((1, 1), (1, 2), (2, 1), (2, 2)))
 KNOWN = [ability for ability in ABILITIES if ability not in ("unknown", "no_shapes")]
@@ -438,4 +438,29 @@ def test_a_full_disk_is_said(tmp_path, capsys, monkeypatch):
 
     monkeypatch.setattr(Image.Image, "save", full)
     assert main(["--out", str(tmp_path / "world"), "--count", "3"]) == 1
-    assert "minllada_v: failed: [Errno 28] No space left on device" in capsys.readouterr().err
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "minllada_v: failed: " in line and f"{tmp_path / 'world' / 'pictures' / '000000-'}" in line
+    assert line.endswith("cannot be written: No space left on device; "
+                         f"{tmp_path / 'world'} is not complete, and the same command begins it again")
+
+
+def test_what_a_stopped_run_left_is_written_anew(tmp_path, capsys, monkeypatch):
+    """Whatever was there of it, in the end the folder is as if nothing had happened."""
+    drawn, save = [], Image.Image.save
+
+    def stop_at_the_third(picture, *arguments, **options):
+        drawn.append(picture)
+        if len(drawn) == 3:
+            raise KeyboardInterrupt
+        save(picture, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Image.Image, "save", stop_at_the_third)
+        assert main(["--out", str(tmp_path / "a"), "--count", "9", "--seed", "1"]) == 130
+    assert "interrupted; " in capsys.readouterr().err and list((tmp_path / "a" / "pictures").iterdir())
+    for out in ("a", "b"):
+        assert main(["--out", str(tmp_path / out), "--count", "4"]) == 0
+    files = [{str(path.relative_to(tmp_path / out)): path.read_bytes() for path in (tmp_path / out).rglob("*.*")}
+             for out in ("a", "b")]
+    assert files[0] == files[1] and "conversations.json" in files[0] and len(files[0]) >= 5
+    assert main(["--out", str(tmp_path / "a"), "--count", "4"]) == 2  # it is complete

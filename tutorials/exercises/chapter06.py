@@ -38,7 +38,8 @@ def mask_answers(labels, t, uniform):
     labels: (batch, length) int64. t: (batch,) float32. uniform: (batch, length) float32 in [0, 1).
     Returns (batch, length) bool, True where there is a mask.
 
-    >>> mask_answers(torch.tensor([[-100, 5], [6, 6]]), torch.tensor([0.9, 0.5]), torch.tensor([[0.1, 0.1], [0.8, 0.2]]))
+    >>> mask_answers(torch.tensor([[-100, 5], [6, 6]]), torch.tensor([0.9, 0.5]),
+    ...              torch.tensor([[0.1, 0.1], [0.8, 0.2]]))
     tensor([[False,  True],
             [False,  True]])
 

@@ -71,8 +71,8 @@ def loss_property(loss, nats, p):
 
     This says that the loss is right on average: the weight 1/p makes up for what is not asked.
 
-    loss: a function that is used like `sequence_loss` above; it may be right or wrong. nats: a list of 1 to 4 surprises.
-    p: a number from 0.1 to 0.9. Returns True if the equation holds, but for rounding, and False if not.
+    loss: a function that is used like `sequence_loss` above; it may be right or wrong. nats: a list of 1 to 4
+    surprises. p: a number from 0.1 to 0.9. Returns True if the equation holds, but for rounding, and False if not.
 
     >>> loss_property(sequence_loss, [1.0, 3.0], 0.5)
     True

@@ -28,7 +28,7 @@ def what_learns(names, stage, train_vision):
     """★★ Which parameters learn, and which are frozen.
 
         stage "vision"    vision tower, projector, token embeddings
-        stage "align"     projector, newline
+        stage "align"     projector
         stage "tune"      all, but the vision tower only if train_vision is True
 
     But for one exception: the parameters with "post_layernorm" in their names are never used, so they never learn.
@@ -38,7 +38,7 @@ def what_learns(names, stage, train_vision):
     Returns the list of those names that learn, in the same order.
 
     >>> what_learns(["mm_projector.0.weight", "image_newline", "vision_tower.layers.0.mlp.fc1.bias"], "align", True)
-    ['mm_projector.0.weight', 'image_newline']
+    ['mm_projector.0.weight']
 
     Hint: `name.startswith(("one.", "two."))` asks for any of several beginnings.
     """

@@ -8,9 +8,9 @@ from grading import GRADING, agree, ask, call, grade_property, require, spelled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minllada_v import Tokenizer
+from minllada_v.tokenizer_json import read_tokenizer
 
-TOKENIZER = Tokenizer.from_file(Path(__file__).parents[2] / "tests" / "golden" / "checkpoint" / "tokenizer.json")
+TOKENIZER = read_tokenizer(Path(__file__).parents[2] / "tests" / "golden" / "checkpoint" / "tokenizer.json")
 SPECIAL = {"<|startoftext|>": 1000, "<|start_header_id|>": 1001, "<|end_header_id|>": 1002, "<|eot_id|>": 1003}
 TYPED = st.lists(st.one_of(st.text(max_size=5), st.sampled_from([*SPECIAL, "  ", "É", "Cafe\u0301", "\n"])),
                  max_size=3).map("".join)
@@ -80,7 +80,8 @@ def test_chat_ids(student, messages):
     require(isinstance(ids, list), f"The result should be a list of ids, not {spelled(ids)}.")
     headers = ids.count(SPECIAL["<|start_header_id|>"])
     require(headers == len(messages) + 1, f"For the messages {messages} there should be one header for each message "
-                                          f"and one for the assistant, {len(messages) + 1} in all. Yours has {headers}.")
+                                          f"and one for the assistant, {len(messages) + 1} in all. "
+                                          f"Yours has {headers}.")
     place = next((place for place, (one, other) in enumerate(zip(ids, expected)) if one != other),
                  min(len(ids), len(expected)))
     require(ids == expected, f"For the messages {messages} the rows part at place {place}: yours goes on with "

@@ -46,7 +46,8 @@ def batches(draw):
 def strips(labels: list[int], expected: list[bool], found: list[bool]) -> Image.Image:
     """What should be masked above what was; where they differ the lower box has a frame."""
     def row(masked, frames):
-        return [Box("no target" if label == IGNORED else str(label), DARK if hidden else PALE, ORANGE if frame else None)
+        return [Box("no target" if label == IGNORED else str(label), DARK if hidden else PALE,
+                    ORANGE if frame else None)
                 for label, hidden, frame in zip(labels, masked, frames)]
 
     wrong = [one != other for one, other in zip(expected, found)]

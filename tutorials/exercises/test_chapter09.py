@@ -42,7 +42,7 @@ def test_what_learns(student, names, stage, train_vision):
         part = next(part for part in ("vision_tower", "mm_projector", "image_newline", "language_model.embed_tokens",
                                       "language_model") if name.startswith(part))
         learns = {"vision_tower": stage == "vision" or stage == "tune" and train_vision, "mm_projector": True,
-                  "image_newline": stage != "vision", "language_model.embed_tokens": stage != "align",
+                  "image_newline": stage == "tune", "language_model.embed_tokens": stage != "align",
                   "language_model": stage == "tune"}[part]
         setting = f" with train_vision {train_vision}" if (part, stage) == ("vision_tower", "tune") else ""
         rest = "the rest of " if part == "language_model" else ""

@@ -13,7 +13,7 @@ def learning_rate(step, steps, peak):
 def what_learns(names, stage, train_vision):
     learning = {
         "vision": ("vision_tower.", "mm_projector.", "language_model.embed_tokens."),
-        "align": ("mm_projector.", "image_newline"),
+        "align": ("mm_projector.",),
         "tune": ("mm_projector.", "image_newline", "language_model.") + (("vision_tower.",) if train_vision else ()),
     }[stage]
     return [name for name in names if name.startswith(learning) and "post_layernorm" not in name]

@@ -12,7 +12,8 @@ from statistics import mean, stdev
 
 from PIL import Image
 
-from minllada_v.drawing.charts import line_chart, stack
+from minllada_v.drawing.charts import stack
+from minllada_v.drawing.curve import line_chart
 
 RESULTS = Path(__file__).parent / "results"
 T95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571}  # by seeds: what 97.5 % of Student's t lie below

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from minllada_v.errors import InputError, complain
 from minllada_v.world.questions import description
-from minllada_v.world.scenes import SIZES
 from minllada_v.world.samples import Sample, draw_samples, write_samples
+from minllada_v.world.scenes import SIZES
 
 SIZE, SHAPES = SIZES[0], 2  # pictures of one tile, with at most so many shapes
 ABILITIES = {  # the more often one is named, the more often it is drawn
@@ -50,7 +50,8 @@ def told(sample: Sample) -> Sample:
     [scene] = sample.scenes
     first, *others = sample.conversation
     asked = first["value"].removeprefix("<image>\n")
-    return replace(sample, pictures=[], conversation=[first | {"value": f"{description(scene, SIZE)}\n{asked}"}, *others])
+    first = first | {"value": f"{description(scene, SIZE)}\n{asked}"}
+    return replace(sample, pictures=[], conversation=[first, *others])
 
 
 def write(folder: Path, lesson: str, seed: int, counts: list[int]):
