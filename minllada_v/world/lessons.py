@@ -25,11 +25,11 @@ def often(**times: int) -> tuple[str, ...]:
 PLAIN_PRACTICE = often(**{"plain colour": 1, "plain shape": 2, "plain count": 4, "plain yes_no": 3, "plain where": 6,
                           "plain number": 3, "plain bars": 1, "plain describe": 2, "plain dialogue": 4,
                           "plain difference": 3, "plain motion": 1})
-PRACTICE = often(colour=2, shape=3, count=5, yes_no=6, where=6, place=3, number=3, bars=2, describe=3, dialogue=8,
-                 difference=3, motion=2, not_there=5, unknown=4, no_shapes=4)
+PRACTICE = often(colour=2, shape=4, count=7, yes_no=8, where=8, place=5, number=2, bars=5, describe=4, dialogue=8,
+                 difference=4, motion=3, not_there=6, unknown=3, no_shapes=3)
 LESSONS = {
     "everything": Lesson(),
-    "practice": Lesson(PRACTICE),
+    "practice": Lesson(PRACTICE, sizes=(SIZES[0], *SIZES)),  # pictures of one tile twice as often: they cost less
     "plain": Lesson(PLAIN_PRACTICE),
     "plain-one-tile": Lesson(PLAIN_PRACTICE, sizes=SIZES[:1]),
     "plain-where": Lesson(("plain where",), max_shapes=2, sizes=SIZES[:1]),
@@ -46,7 +46,7 @@ PRESETS = {
     "first-lesson": (
         "--out {out}/vision --world first-lesson --config {config} --stage vision --steps 700 --batch-size 16 "
         "--learning-rate 1.2e-3 --vision-learning-rate 1.2e-3",
-        "--out {out}/tune --world first-lesson --from {out}/vision/last --steps 2200 --batch-size 16 --canvas 18 "
+        "--out {out}/tune --world first-lesson --from {out}/vision/last --steps 2200 --batch-size 16 --canvas 20 "
         "--learning-rate 1.2e-3 --vision-learning-rate 0",
     ),
     # Of the built-in model.
@@ -54,12 +54,12 @@ PRESETS = {
         "--out {out}/1-vision --world patches --config {config} --stage vision --steps 5500 --batch-size 32 "
         "--learning-rate 1.2e-3 --vision-learning-rate 1.2e-3 --workers 1",
         "--out {out}/2-one-tile --world plain-one-tile --from {out}/1-vision/last --steps 6000 --batch-size 16 "
-        "--canvas 18 --learning-rate 1.2e-3 --vision-learning-rate 0 --workers 1",
+        "--canvas 20 --learning-rate 1.2e-3 --vision-learning-rate 0 --workers 1",
         "--out {out}/3-where --world plain-where --from {out}/2-one-tile/last --steps 1200 --batch-size 16 "
-        "--canvas 18 --learning-rate 1.2e-3 --vision-learning-rate 0 --workers 1",
-        "--out {out}/4-plain --world plain --from {out}/3-where/last --steps 14000 --batch-size 16 --canvas 18 "
+        "--canvas 20 --learning-rate 1.2e-3 --vision-learning-rate 0 --workers 1",
+        "--out {out}/4-plain --world plain --from {out}/3-where/last --steps 14000 --batch-size 16 --canvas 20 "
         "--learning-rate 1.2e-3 --vision-learning-rate 2.4e-4 --workers 1",
-        "--out {out}/5-talk --world practice --from {out}/4-plain/last --steps 20000 --batch-size 16 --canvas 18 "
+        "--out {out}/5-talk --world practice --from {out}/4-plain/last --steps 20000 --batch-size 16 --canvas 20 "
         "--learning-rate 1.2e-3 --vision-learning-rate 2.4e-4 --workers 1",
     ),
 }

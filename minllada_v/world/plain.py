@@ -7,7 +7,19 @@ stands on square a1: column a or b from the left, row 1 or 2 from the top.
 from numpy.random import Generator
 
 from .questions import (
-    Drawn, Size, Turn, colour, count, difference, motion, number, shape, shapes, tallest, two_aligned, two_turns,
+    Drawn,
+    Size,
+    Turn,
+    colour,
+    count,
+    difference,
+    motion,
+    number,
+    shape,
+    shapes,
+    tallest,
+    two_aligned,
+    two_turns,
 )
 from .scenes import CELLS, COLOURS, SHAPES, Scene, Thing, cell_of, pick, place, shuffled
 from .sentences import find, side_of

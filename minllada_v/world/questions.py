@@ -13,7 +13,20 @@ from numpy.random import Generator
 from PIL import Image
 
 from .scenes import (
-    CELLS, COLOURS, SHAPES, Look, Scene, Thing, cell_of, glyph, pick, place, reading_order, shifted, shuffled, to_cell,
+    CELLS,
+    COLOURS,
+    SHAPES,
+    Look,
+    Scene,
+    Thing,
+    cell_of,
+    glyph,
+    pick,
+    place,
+    reading_order,
+    shifted,
+    shuffled,
+    to_cell,
 )
 from .sentences import COLUMNS, OPPOSITE, ROWS, said_side
 from .unrelated import HELD_OUT_PICTURES, PICTURES, some_words
@@ -187,6 +200,8 @@ def _next_one(rng: Generator, most: int, size: Size) -> Drawn:
     looks = [(first, tint), (second, second_tint), *_random_looks(rng, rng.integers(max(most, 2) - 1), others, tints)]
     if pick(rng, (True, False)):
         kind = pick(rng, ("colour", "place"))
+        if rng.random() < 0.2:  # the second is not there
+            looks.pop(1)
         turns = [Turn(kind, {"shape": first}), Turn(kind, {"shape": second, "this": second}, "and")]
     else:
         this = f"{second_tint} {pick(rng, ('one', 'shape'))}"

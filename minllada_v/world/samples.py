@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,7 @@ UNFINISHED = "conversations.json.unfinished"  # in a folder whose samples are no
 class Sample:
     """Pictures and a conversation about them."""
 
-    ability: str  # one of ABILITIES or PLAIN
+    ability: str  # one of ABILITIES or PLAIN, in an exam with ", new" behind it where wordings are held out
     pictures: list[Image.Image]  # the frames, of a video
     scenes: list[Scene]  # what each picture shows; nothing, if it is of another world
     video: bool
@@ -91,6 +91,23 @@ def draw_samples(
     rng = _generator(split, "any", seed)
     while True:
         yield draw_sample(pick(rng, abilities), int(rng.integers(2**63)), split, max_shapes, sizes)
+
+
+def draw_exam(
+    count: int, max_shapes: int, sizes: Sequence[tuple[int, int]], abilities: Sequence[str], held_out: bool
+) -> Iterator[tuple[str, Sample]]:
+    """`count` samples of the test split of each of the `abilities`, each with its name: the same for the same
+    arguments.
+
+    With `held_out` then as many again in wordings that training never draws; of "unknown" these are questions, and
+    of "no_shapes" kinds of pictures, that it never draws.
+    """
+    for new in (False, True) if held_out else (False,):
+        for ability in (*ABILITIES, *PLAIN):
+            for seed in range(count) if ability in abilities and not (new and ability in PLAIN) else ():
+                sample = draw_sample(ability, seed, "test", max_shapes, sizes, new)
+                sample = replace(sample, ability=f"{ability}, new") if new else sample
+                yield f"{sample.ability} {seed}", sample
 
 
 def _generator(split: str, ability: str, seed: int) -> np.random.Generator:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from PIL import Image
 
-from .scenes import CELLS, COLOURS, SHAPES, Scene, Thing, cell_of
+from .scenes import CELLS, SHAPES, Scene, Thing, cell_of
 
 Size = tuple[int, int]
 ROWS, COLUMNS = ("top", "bottom"), ("left", "right")
@@ -100,15 +100,16 @@ def where(scene: Scene, size: Size, shape: str, other: str) -> str:
     for each in (shape, other):
         if not find(scene, each):
             return none_such(each).capitalize()
-    side = side_of(find(scene, shape)[0], find(scene, other)[0], size)
-    return f"The {shape} is {said_side(side)} the {other}."
+    one, two = find(scene, shape)[0], find(scene, other)[0]
+    side = said_side(side_of(one, two, size))
+    return f"The {shape} at the {place_of(one, size)} is {side} the {other} at the {place_of(two, size)}."
 
 
 def is_side(scene: Scene, size: Size, shape: str, other: str, side: str) -> str:
     truth = where(scene, size, shape, other)
     if not truth.startswith("The "):
         return truth
-    return f"{'Yes' if f' {side} the ' in truth else 'No'}, t{truth[1:]}"
+    return f"{'Yes' if f' is {side} the ' in truth else 'No'}, t{truth[1:]}"
 
 
 def place(scene: Scene, size: Size, shape: str) -> str:

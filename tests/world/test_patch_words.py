@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from minllada_v import InputError
 from minllada_v.tokenizer_json import make_tokenizer
 from minllada_v.world.patch_words import CHOICES, LEAST, NAMES, patch_words, spellings, word_loss
-from minllada_v.world.scenes import COLOURS, SHAPES
-from minllada_v.world.tokenizer import describe_tokenizer, learn_merges, world_texts
 from minllada_v.world.plain import PLAIN
 from minllada_v.world.questions import ABILITIES
 from minllada_v.world.samples import draw_sample
+from minllada_v.world.scenes import COLOURS, SHAPES
+from minllada_v.world.tokenizer import describe_tokenizer, learn_merges, world_texts
 
 BUILT_IN = Path(__file__).parents[2] / "minllada_v" / "builtin"
 PAINTED = [*PLAIN, *(ability for ability in ABILITIES if ability not in ("unknown", "no_shapes"))]

@@ -29,7 +29,7 @@ from minllada_v.world.samples import draw_sample, draw_samples
 from minllada_v.world.scenes import COLOURS, SHAPES, SIZES
 from minllada_v.world.sentences import NO_SHAPES, UNKNOWN
 from minllada_v.world.unrelated import HELD_OUT_QUESTIONS, QUESTIONS
-from minllada_v.world.wordings import POLITE, WORDINGS
+from minllada_v.world.wordings import WORDINGS
 
 TOKENIZER = read_tokenizer(CHECKPOINT / "tokenizer.json")
 VISION = VisionConfig(32, 64, 2, 2, patch_size=8, image_size=48)
@@ -66,13 +66,14 @@ def in_corners(things, picture: Image.Image, say, empty: str) -> str:
     return "Top: {}, {}. Bottom: {}, {}.".format(*said)
 
 
-def side_answer(things, one: str, other: str, claim: str | None = None) -> str:
+def side_answer(things, picture: Image.Image, one: str, other: str, claim: str | None = None) -> str:
     both = [[thing for thing in things if thing[0] == name] for name in (one, other)]
     for name, found in zip((one, other), both):
         if not found:
             return f"There is no {name}."
     side = side_of(both[0][0], both[1][0])
     said = side + " of" if side in ("left", "right") else side
+    one, other = (f"{thing[0]} at the {corner_of(thing, picture)}" for [thing] in both)
     if claim is None:
         return f"The {one} is {said} the {other}."
     return f"{'Yes' if claim == said else 'No'}, the {one} is {said} the {other}."
@@ -104,7 +105,7 @@ def answer_of(kind: str, slots: dict, pictures: list[Image.Image], shows: str, e
         [it] = [thing for thing in shapes if before_slots.get("shape", thing[0]) == thing[0]
                 and before_slots.get("colour", thing[1]) == thing[1]]
         if kind == "side_it":
-            return side_answer(shapes, slots["shape"], it[0])
+            return side_answer(shapes, picture, slots["shape"], it[0])
         return answer_of("place" if kind == "where_it" else "colour", {"shape": it[0]}, pictures, shows, [])
     match kind:
         case "colour" | "place" | "is_it":
@@ -140,7 +141,7 @@ def answer_of(kind: str, slots: dict, pictures: list[Image.Image], shows: str, e
                 return f"No, the {named[0][0]} is {named[0][1]}."
             return f"No, there is no {slots.get('shape') or slots['colour'] + ' shape'}."
         case "where" | "is_side":
-            return side_answer(shapes, slots["shape"], slots["other"], slots.get("side"))
+            return side_answer(shapes, picture, slots["shape"], slots["other"], slots.get("side"))
         case "at":
             corner = f"{slots['row']} {slots['column']}"
             found = [f"a {thing[1]} {thing[0]}" for thing in shapes if corner_of(thing, picture) == corner]
@@ -281,7 +282,7 @@ POSSIBLE = {  # the answers, as patterns, and how many different ones there are
     "shape": ("The COLOUR shape is a SHAPE.", 24),
     "count": ("Top: (.*), (.*). Bottom: (.*), (.*). That makes [0-4].", None),
     "yes_no": ("(Yes, there is a COLOUR SHAPE|No, there is no (SHAPE|COLOUR shape)|(Yes|No), the SHAPE is COLOUR).", None),
-    "where": ("(The|Yes, the|No, the) SHAPE is (left of|right of|above|below) the SHAPE.", 3 * 4 * 12),
+    "where": ("(The|Yes, the|No, the) SHAPE at PLACE is (left of|right of|above|below) the SHAPE at PLACE.", None),
     "place": ("(The SHAPE is|There is (no shape|a COLOUR SHAPE)) at the (top|bottom) (left|right).", 4 * (4 + 1 + 24)),
     "number": ("The number is [1-9][0-9].", 90),
     "bars": ("The COLOUR bar is the (tallest|shortest).", 12),
@@ -294,7 +295,7 @@ POSSIBLE = {  # the answers, as patterns, and how many different ones there are
 def test_every_possible_answer_occurs_and_no_other(ability):
     pattern, different = POSSIBLE[ability]
     pattern = pattern.replace(".", r"\.").replace(r"(\.*)", "(.*)")
-    pattern = pattern.replace("COLOUR", f"({'|'.join(COLOURS)})").replace("SHAPE", f"({'|'.join(SHAPES)})")
+    pattern = pattern.replace("PLACE", "the (top|bottom) (left|right)").replace("COLOUR", f"({'|'.join(COLOURS)})").replace("SHAPE", f"({'|'.join(SHAPES)})")
     found = Counter(answers(draw_sample(ability, seed))[0] for seed in range(2500))
     assert all(re.fullmatch(pattern, answer) for answer in found)
     if different:
