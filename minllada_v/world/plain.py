@@ -6,7 +6,8 @@ stands on square a1: column a or b from the left, row 1 or 2 from the top.
 
 from numpy.random import Generator
 
-from .questions import (
+from .follow_ups import two_turns
+from .one_turn import (
     Drawn,
     Size,
     Turn,
@@ -19,7 +20,6 @@ from .questions import (
     shapes,
     tallest,
     two_aligned,
-    two_turns,
 )
 from .scenes import CELLS, COLOURS, SHAPES, Scene, Thing, cell_of, pick, place, shuffled
 from .sentences import find, side_of
@@ -30,11 +30,11 @@ WORDS = (  # of plain questions and answers, apart from digits and marks
     "are", "does", "move", "differs", "describe", "tallest", "there", "this", "the", "a", "b", "and", "it", "from",
 )
 QUESTIONS = {
-    "colour": "what colour is the {shape}?", "shape": "what is the {colour} shape?", "count": "how many {things} are there?",
-    "yes_no": "is there a {colour} {shape}?", "where": "from the {other}, where is the {shape}?",
-    "number": "what number is this?", "bars": "which bar is tallest?", "describe": "describe the picture.",
-    "difference": "what differs?", "motion": "which way does the {shape} move?", "and": "and the {this}?",
-    "side_it": "from it, where is the {shape}?",
+    "colour": "what colour is the {shape}?", "shape": "what is the {colour} shape?",
+    "count": "how many {things} are there?", "yes_no": "is there a {colour} {shape}?",
+    "where": "from the {other}, where is the {shape}?", "number": "what number is this?",
+    "bars": "which bar is tallest?", "describe": "describe the picture.", "difference": "what differs?",
+    "motion": "which way does the {shape} move?", "and": "and the {this}?", "side_it": "from it, where is the {shape}?",
 }
 
 

@@ -9,6 +9,7 @@ LLaDA-V does: one, two and more tiles, several pictures, video, several turns.
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -21,11 +22,11 @@ from tqdm import tqdm
 from ..chat import IMAGE
 from ..errors import InputError
 from ..files import naming
+from .asking import word
 from .plain import PLAIN, plain_answer, plain_question
 from .questions import ABILITIES, NEW_PICTURES
 from .scenes import SIZES, Scene, paint, pick
-from .sentences import true_answer
-from .wordings import word
+from .sentences import CANVAS, true_answer
 
 SPLITS = ("train", "test")
 UNFINISHED = "conversations.json.unfinished"  # in a folder whose samples are not all written
@@ -90,7 +91,22 @@ def draw_samples(
     """Samples without end, each of a random one of the `abilities`. The other arguments are those of `draw_sample`."""
     rng = _generator(split, "any", seed)
     while True:
-        yield draw_sample(pick(rng, abilities), int(rng.integers(2**63)), split, max_shapes, sizes)
+        yield filled_up(draw_sample(pick(rng, abilities), int(rng.integers(2**63)), split, max_shapes, sizes))
+
+
+def filled_up(sample: Sample) -> Sample:
+    """The same sample with spaces behind its last answer, which fill the canvas; plain answers stay as they are.
+
+    What stands behind an answer decides much. Where <|endoftext|> belongs, the sampler may not choose it (see
+    `answer.prepare`), and of all other tokens one is the surest, whatever it is: a short answer would begin with the
+    end of a long one. Spaces may be chosen, and nobody sees them.
+    """
+    if sample.ability in PLAIN:
+        return sample
+    *before, last = sample.conversation
+    tokens = len(re.findall(" ?[A-Za-z]+|[^A-Za-z]", last["value"]))
+    spaces = " " * (CANVAS - 1 - tokens)  # the last place is that of <|eot_id|>
+    return replace(sample, conversation=[*before, last | {"value": last["value"] + spaces}])
 
 
 def draw_exam(

@@ -18,6 +18,7 @@ ROWS, COLUMNS = ("top", "bottom"), ("left", "right")
 OPPOSITE = {"left": "right", "right": "left", "above": "below", "below": "above"}
 UNKNOWN = "I only know colours, shapes, places, numbers and bars."
 NO_SHAPES = "I can make out no shapes here."
+CANVAS = 20  # tokens of the longest answer, and one that ends the turn
 ASKED = ("shape", "colour", "other", "row", "column", "most", "side")  # slots that an answer depends on
 
 
@@ -48,7 +49,9 @@ def place_of(thing: Thing, size: Size) -> str:
 def side_of(thing: Thing, other: Thing, size: Size) -> str:
     """On which side of the other, which stands in the same row or column, the thing is."""
     (row, column), (other_row, other_column) = (divmod(cell_of(it, size), CELLS) for it in (thing, other))
-    return ("left" if column < other_column else "right") if row == other_row else "above" if row < other_row else "below"
+    if row == other_row:
+        return "left" if column < other_column else "right"
+    return "above" if row < other_row else "below"
 
 
 def said_side(side: str) -> str:

@@ -1,7 +1,7 @@
 """Where a byte-level BPE tokenizer comes from: merge the most frequent pair of neighbours, again and again.
 
 The small world has so few words that the merging goes on until each word is a single token. That keeps sequences
-short, and lets a patch of a picture stand for one token. `python -m minllada_v.tokenizer_training FILE` writes the
+short, and lets a patch of a picture stand for one token. `python -m minllada_v.world.tokenizer FILE` writes the
 `tokenizer.json` of the built-in model; its special tokens and its splitting pattern are the released ones.
 """
 
@@ -13,16 +13,17 @@ from pathlib import Path
 
 from ..chat import BOS, END_HEADER, END_OF_TURN, EOS, MASK, START_HEADER
 from ..tokenizer import BYTE_TO_CHARACTER
+from .asking import words_of_wordings
 from .plain import WORDS
 from .scenes import COLOURS, SHAPES
-from .wordings import words_of_wordings
 
 PATTERN = (r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+")
 SPECIAL = (BOS, EOS, MASK, START_HEADER, END_HEADER, END_OF_TURN)
 CHAT_WORDS = ("answer", "system", "user", "assistant")
 PATCH_WORDS = ("place", "c", "d")
 ANSWER_WORDS = (  # what `sentences.py` says beside the words of the questions
-    "yes", "no", "top", "bottom", "colours", "makes", "none", "moves", "places", "numbers", "bars", "only", "know", "out", "make", "i", "can", "here",
+    "yes", "no", "top", "bottom", "colours", "makes", "none", "moves", "places", "numbers", "bars", "only", "know",
+    "out", "make", "i", "can", "here",
 )
 FREQUENT = (  # in questions that have nothing to do with the small world
     "you", "your", "me", "my", "we", "he", "she", "they", "who", "why", "when", "will", "was", "be", "like", "much",

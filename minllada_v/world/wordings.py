@@ -4,17 +4,13 @@ This is the file to add a wording to. For each kind of question there are wordin
 them, wordings that it never draws, which show whether the model has learned the words or the sentences. In curly
 brackets stands what the picture decides (see `questions.py`). Some words stand for any of their SYNONYMS.
 
-Wordings are written in lower case and without a final mark: `typed` puts these as people do. No wording fits two
+Wordings are written in lower case and without a final mark: `asking.py` puts these as people do. No wording fits two
 kinds of questions.
 """
 
-import re
 from collections.abc import Mapping
 
-from numpy.random import Generator
-
-from .scenes import pick
-from .unrelated import HELD_OUT_QUESTIONS, QUESTIONS
+from .unrelated_questions import HELD_OUT_QUESTIONS, QUESTIONS
 
 SYNONYMS = {
     "colour": ("colour", "color"),
@@ -42,22 +38,23 @@ WORDINGS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     )),
     "shape": ((
         "what is the {colour} shape", "which shape is {colour}", "what shape is {colour}", "what is {colour}",
-        "what {colour} shape is there", "which {colour} shape do you see", "{colour} shape", "name the {colour} shape",
-        "tell me what the {colour} shape is", "what kind of shape is {colour}", "what is the {colour} one",
-        "what kind of shape is the {colour} one", "which shape has the colour {colour}", "say what is {colour}",
-        "what is {colour} in the picture", "can you see what the {colour} shape is", "what shape is the {colour} one",
-        "tell me what is {colour}", "the {colour} shape is what",
+        "what {colour} shape is there", "which {colour} shape do you see", "{colour} shape",
+        "name the {colour} shape", "tell me what the {colour} shape is", "what kind of shape is {colour}",
+        "what is the {colour} one", "what kind of shape is the {colour} one", "which shape has the colour {colour}",
+        "say what is {colour}", "what is {colour} in the picture", "can you see what the {colour} shape is",
+        "what shape is the {colour} one", "tell me what is {colour}", "the {colour} shape is what",
     ), (
-        "which shape is the {colour} one", "what kind of shape has the colour {colour}", "tell me which shape is {colour}",
-        "what {colour} shape can you see", "can you tell me what the {colour} shape is",
+        "which shape is the {colour} one", "what kind of shape has the colour {colour}",
+        "tell me which shape is {colour}", "what {colour} shape can you see",
+        "can you tell me what the {colour} shape is",
     )),
     "count": ((
         "how many {things} are there", "how many {things} do you see", "how many {things} can you see",
-        "how many {things} are in the picture", "count the {things}", "count all {things}", "what is the number of {things}",
-        "how many {things} does the picture have", "how many {things} does the picture show", "number of {things}",
-        "tell me how many {things} there are", "count the {things} in the picture", "how many {things}",
-        "can you see how many {things} there are", "say how many {things} you see", "how many {things} have you found",
-        "are there {things}, and how many",
+        "how many {things} are in the picture", "count the {things}", "count all {things}",
+        "what is the number of {things}", "how many {things} does the picture have",
+        "how many {things} does the picture show", "number of {things}", "tell me how many {things} there are",
+        "count the {things} in the picture", "how many {things}", "can you see how many {things} there are",
+        "say how many {things} you see", "how many {things} have you found", "are there {things}, and how many",
     ), (
         "can you count the {things}", "tell me the number of {things}", "how many {things} are in this picture",
         "how many {things} can you find", "can you tell me how many {things} there are",
@@ -73,10 +70,11 @@ WORDINGS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         "does this picture show a {thing}", "is there a {thing} to see",
     )),
     "is_it": ((
-        "is the {shape} {colour}", "does the {shape} have the colour {colour}", "is the colour of the {shape} {colour}",
-        "is {colour} the colour of the {shape}", "tell me if the {shape} is {colour}", "the {shape}, is it {colour}",
-        "is the {shape} in the picture {colour}", "is it true that the {shape} is {colour}",
-        "can you see if the {shape} is {colour}", "would you say the {shape} is {colour}", "the {shape} is {colour}, isn't it",
+        "is the {shape} {colour}", "does the {shape} have the colour {colour}",
+        "is the colour of the {shape} {colour}", "is {colour} the colour of the {shape}",
+        "tell me if the {shape} is {colour}", "the {shape}, is it {colour}", "is the {shape} in the picture {colour}",
+        "is it true that the {shape} is {colour}", "can you see if the {shape} is {colour}",
+        "would you say the {shape} is {colour}", "the {shape} is {colour}, isn't it",
         "do you see if the {shape} is {colour}", "i wonder if the {shape} is {colour}",
     ), (
         "would you say that the {shape} is {colour}", "is the {shape} {colour} in this picture",
@@ -118,12 +116,13 @@ WORDINGS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         "where is the {shape} in this picture", "can you find the {shape}", "tell me in which corner the {shape} is",
     )),
     "at": ((
-        "what is at the {row} {column}", "what is in the {row} {column} corner", "which shape is at the {row} {column}",
-        "what do you see at the {row} {column}", "what stands at the {row} {column}", "{row} {column}",
-        "what can you see in the {row} {column} corner", "name the shape at the {row} {column}",
-        "tell me what is at the {row} {column}", "the {row} {column} corner", "what shape is in the {row} {column} corner",
-        "at the {row} {column}, what is there", "what does the picture show at the {row} {column}",
-        "is there a shape at the {row} {column}", "say what stands in the {row} {column} corner",
+        "what is at the {row} {column}", "what is in the {row} {column} corner",
+        "which shape is at the {row} {column}", "what do you see at the {row} {column}",
+        "what stands at the {row} {column}", "{row} {column}", "what can you see in the {row} {column} corner",
+        "name the shape at the {row} {column}", "tell me what is at the {row} {column}", "the {row} {column} corner",
+        "what shape is in the {row} {column} corner", "at the {row} {column}, what is there",
+        "what does the picture show at the {row} {column}", "is there a shape at the {row} {column}",
+        "say what stands in the {row} {column} corner",
     ), (
         "which shape is in the {row} {column} corner", "what can you see at the {row} {column}",
         "what shape stands at the {row} {column}", "tell me what you see in the {row} {column} corner",
@@ -160,9 +159,10 @@ WORDINGS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     )),
     "difference": ((
         "what differs", "what is different", "what has changed", "what changed", "which shape has changed",
-        "what is the difference", "find the difference", "how do the pictures differ", "how do the two pictures differ",
-        "compare the pictures", "what is new in the second picture", "what is not the same", "tell me the difference",
-        "where do the pictures differ", "what is different in the second picture", "can you see what has changed",
+        "what is the difference", "find the difference", "how do the pictures differ",
+        "how do the two pictures differ", "compare the pictures", "what is new in the second picture",
+        "what is not the same", "tell me the difference", "where do the pictures differ",
+        "what is different in the second picture", "can you see what has changed",
     ), (
         "can you see the difference", "tell me what changed", "how do the two pictures compare",
         "find what is different", "which shape is different in the second picture",
@@ -175,8 +175,8 @@ WORDINGS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         "what does the {shape} do", "say where the {shape} goes", "can you see which way the {shape} moves",
         "in which direction is the {shape} going",
     ), (
-        "in which direction is the {shape} moving", "which way does the {shape} go", "tell me where the {shape} moves",
-        "where is the {shape} moving", "which way is the {shape} going",
+        "in which direction is the {shape} moving", "which way does the {shape} go",
+        "tell me where the {shape} moves", "where is the {shape} moving", "which way is the {shape} going",
     )),
     # What follows leans on the turn before.
     "and": ((
@@ -197,7 +197,8 @@ WORDINGS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         "how many are {colour}", "how many of these are {colour}", "of them, how many are {colour}",
         "and the {colour} ones, how many are there", "how many of them have the colour {colour}",
     ), (
-        "and how many of them are {colour}", "of those, how many are {colour}", "how many of these have the colour {colour}",
+        "and how many of them are {colour}", "of those, how many are {colour}",
+        "how many of these have the colour {colour}",
     )),
     "where_it": ((
         "where is it", "and where is it", "in which corner is it", "where do you see it", "tell me where it is",
@@ -220,42 +221,3 @@ WORDINGS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     )),
     "unknown": (QUESTIONS, HELD_OUT_QUESTIONS),
 }
-QUESTION_WORDS = ("what", "which", "where", "how", "is", "are", "does", "do", "can", "any", "who", "why", "when", "and",
-                  "would", "have", "in", "on", "from", "seen", "compared", "of", "has", "will", "did", "should", "could")
-POLITE = ("please, {}", "{}, please", "please {}", "{} please", "hey, {}", "so, {}", "ok, {}", "hi, {}", "tell me, {}")
-
-
-def word(rng: Generator, kind: str, slots: Mapping[str, str], held_out: bool = False) -> str:
-    """A question of that kind, typed as somebody might. `held_out` takes a wording that training never draws."""
-    text = pick(rng, WORDINGS[kind][held_out])
-    if kind != "unknown":
-        text = re.sub("[a-z]+(?![a-z}])", lambda found: pick(rng, SYNONYMS.get(found[0], (found[0],))), text)
-    return typed(rng, text.format(**{name: _said(rng, value) for name, value in slots.items()}))
-
-
-def _said(rng: Generator, value: str) -> str:
-    """What fills a bracket, with synonyms for its last word."""
-    *before, last = value.split(" ")
-    return " ".join([*before, pick(rng, SYNONYMS.get(last, (last,)))])
-
-
-def typed(rng: Generator, text: str) -> str:
-    """`text` with or without a capital letter, a final mark and a polite word."""
-    asks = text.split(" ")[0].rstrip(",") in QUESTION_WORDS or text.endswith("isn't it")
-    if rng.random() < 0.15:
-        text = pick(rng, POLITE).format(text)
-    way = rng.random()
-    if way < 0.5:
-        text = text[0].upper() + text[1:]
-    elif way > 0.97:
-        text = text.upper()
-    if rng.random() < 0.7:
-        text += "?" if asks else "."
-    return text
-
-
-def words_of_wordings() -> list[str]:
-    """Every word that `word` can say about the small world, in lower case."""
-    texts = [text for kind, both in WORDINGS.items() if kind != "unknown" for wordings in both for text in wordings]
-    texts += [*POLITE, *(text for synonyms in SYNONYMS.values() for text in synonyms)]
-    return list(dict.fromkeys(found for text in texts for found in re.findall("[a-z]+(?![a-z}])", text)))

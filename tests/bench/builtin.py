@@ -88,8 +88,8 @@ def draw_wrong(wrong: Sequence[Asked], path: Path):
     draw = ImageDraw.Draw(sheet)
     for row, it in enumerate(wrong):
         top, picture = 10 + 106 * row, it.sample.pictures[0]
-        scale = 96 / max(picture.size)
-        sheet.paste(picture.resize([round(length * scale) for length in picture.size], Image.Resampling.NEAREST), (10, top))
+        shown = [round(length * 96 / max(picture.size)) for length in picture.size]
+        sheet.paste(picture.resize(shown, Image.Resampling.NEAREST), (10, top))
         number = next(place for place, (said, (_, right)) in enumerate(zip(it.said, it.turns)) if said != right)
         question, right = it.turns[number]
         lines = (f"{it.sample.ability}: {question.split(chr(10))[-1]}", f"right: {right}", f"said: {it.said[number]}")

@@ -3,8 +3,9 @@
 import re
 from functools import cache
 
+from minllada_v.world.asking import POLITE
 from minllada_v.world.scenes import COLOURS, SHAPES
-from minllada_v.world.wordings import POLITE, SYNONYMS, WORDINGS
+from minllada_v.world.wordings import SYNONYMS, WORDINGS
 
 SAME = {synonym: word for word, synonyms in SYNONYMS.items() for synonym in synonyms}  # "objects" → "shapes"
 LOOKS = [f"{colour} {shape}" for colour in COLOURS for shape in (*SHAPES, "shape")]
@@ -13,7 +14,8 @@ VALUES = {
     "shape": SHAPES, "other": SHAPES, "colour": COLOURS, "row": ("top", "bottom"), "column": ("left", "right"),
     "side": ("left of", "right of", "above", "below"), "most": ("tallest", "shortest"), "thing": (*SHAPES, *LOOKS),
     "things": ("shapes", *PLURALS, *(f"{colour} shapes" for colour in COLOURS)),
-    "this": (*SHAPES, *PLURALS, *(f"{colour} {word}" for colour in COLOURS for word in ("one", "ones", "shape", "shapes"))),
+    "this": (*SHAPES, *PLURALS, *(f"{colour} {word}" for colour in COLOURS for word in "one ones shape shapes".split())
+             ),
 }
 
 

@@ -28,7 +28,7 @@ from minllada_v.world.questions import ABILITIES
 from minllada_v.world.samples import draw_sample, draw_samples
 from minllada_v.world.scenes import COLOURS, SHAPES, SIZES
 from minllada_v.world.sentences import NO_SHAPES, UNKNOWN
-from minllada_v.world.unrelated import HELD_OUT_QUESTIONS, QUESTIONS
+from minllada_v.world.unrelated_questions import HELD_OUT_QUESTIONS, QUESTIONS
 from minllada_v.world.wordings import WORDINGS
 
 TOKENIZER = read_tokenizer(CHECKPOINT / "tokenizer.json")
@@ -151,7 +151,8 @@ def answer_of(kind: str, slots: dict, pictures: list[Image.Image], shows: str, e
         case "bars":
             if shows != "bars":
                 return "There is no bar."
-            heights = sorted(((box[3] - box[1], colour) for _, colour, box in things), reverse=slots["most"] == "tallest")
+            heights = sorted((box[3] - box[1], colour) for _, colour, box in things)
+            heights = heights[::-1] if slots["most"] == "tallest" else heights
             assert abs(heights[0][0] - heights[1][0]) >= 6
             return f"The {heights[0][1]} bar is the {slots['most']}."
         case "describe":
@@ -176,7 +177,7 @@ def answer_of(kind: str, slots: dict, pictures: list[Image.Image], shows: str, e
 def said(thing: str) -> dict[str, str]:
     """The shape and the colour in "red stars", "stars" or "red shapes"."""
     words = [word.removesuffix("s") for word in thing.split()]
-    return ({"shape": word for word in words if word in SHAPES}) | ({"colour": word for word in words if word in COLOURS})
+    return {kind: word for word in words for kind, every in (("shape", SHAPES), ("colour", COLOURS)) if word in every}
 
 
 @every_known
@@ -281,7 +282,8 @@ POSSIBLE = {  # the answers, as patterns, and how many different ones there are
     "colour": ("The SHAPE is COLOUR.", 24),
     "shape": ("The COLOUR shape is a SHAPE.", 24),
     "count": ("Top: (.*), (.*). Bottom: (.*), (.*). That makes [0-4].", None),
-    "yes_no": ("(Yes, there is a COLOUR SHAPE|No, there is no (SHAPE|COLOUR shape)|(Yes|No), the SHAPE is COLOUR).", None),
+    "yes_no": ("(Yes, there is a COLOUR SHAPE|No, there is no (SHAPE|COLOUR shape)|(Yes|No), the SHAPE is COLOUR).",
+               None),
     "where": ("(The|Yes, the|No, the) SHAPE at PLACE is (left of|right of|above|below) the SHAPE at PLACE.", None),
     "place": ("(The SHAPE is|There is (no shape|a COLOUR SHAPE)) at the (top|bottom) (left|right).", 4 * (4 + 1 + 24)),
     "number": ("The number is [1-9][0-9].", 90),
@@ -295,7 +297,9 @@ POSSIBLE = {  # the answers, as patterns, and how many different ones there are
 def test_every_possible_answer_occurs_and_no_other(ability):
     pattern, different = POSSIBLE[ability]
     pattern = pattern.replace(".", r"\.").replace(r"(\.*)", "(.*)")
-    pattern = pattern.replace("PLACE", "the (top|bottom) (left|right)").replace("COLOUR", f"({'|'.join(COLOURS)})").replace("SHAPE", f"({'|'.join(SHAPES)})")
+    for word, any_of in (("PLACE", "the (top|bottom) (left|right)"), ("COLOUR", f"({'|'.join(COLOURS)})"),
+                         ("SHAPE", f"({'|'.join(SHAPES)})")):
+        pattern = pattern.replace(word, any_of)
     found = Counter(answers(draw_sample(ability, seed))[0] for seed in range(2500))
     assert all(re.fullmatch(pattern, answer) for answer in found)
     if different:
