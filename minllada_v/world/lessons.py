@@ -46,7 +46,7 @@ PRESETS = {
     "first-lesson": (
         "--out {out}/vision --world first-lesson --config {config} --stage vision --steps 700 --batch-size 16 "
         "--learning-rate 1.2e-3 --vision-learning-rate 1.2e-3",
-        "--out {out}/tune --world first-lesson --from {out}/vision/last --steps 1600 --batch-size 16 --canvas 20 "
+        "--out {out}/tune --world first-lesson --from {out}/vision/last --steps 2000 --batch-size 16 --canvas 20 "
         "--learning-rate 1.2e-3 --vision-learning-rate 0",
     ),
     # Of the built-in model.

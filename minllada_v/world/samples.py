@@ -29,6 +29,7 @@ from .scenes import SIZES, Scene, paint, pick
 from .sentences import CANVAS, true_answer
 
 SPLITS = ("train", "test")
+FILLED = 0.3  # share of the samples in whose answer spaces fill the canvas
 UNFINISHED = "conversations.json.unfinished"  # in a folder whose samples are not all written
 
 
@@ -91,18 +92,17 @@ def draw_samples(
     """Samples without end, each of a random one of the `abilities`. The other arguments are those of `draw_sample`."""
     rng = _generator(split, "any", seed)
     while True:
-        yield filled_up(draw_sample(pick(rng, abilities), int(rng.integers(2**63)), split, max_shapes, sizes))
+        sample = draw_sample(pick(rng, abilities), int(rng.integers(2**63)), split, max_shapes, sizes)
+        yield filled_up(sample) if sample.ability in ABILITIES and rng.random() < FILLED else sample
 
 
 def filled_up(sample: Sample) -> Sample:
-    """The same sample with spaces behind its last answer, which fill the canvas; plain answers stay as they are.
+    """The same sample with spaces behind its last answer, which fill the canvas.
 
     What stands behind an answer decides much. Where <|endoftext|> belongs, the sampler may not choose it (see
     `answer.prepare`), and of all other tokens one is the surest, whatever it is: a short answer would begin with the
     end of a long one. Spaces may be chosen, and nobody sees them.
     """
-    if sample.ability in PLAIN:
-        return sample
     *before, last = sample.conversation
     tokens = len(re.findall(" ?[A-Za-z]+|[^A-Za-z]", last["value"]))
     spaces = " " * (CANVAS - 1 - tokens)  # the last place is that of <|eot_id|>
