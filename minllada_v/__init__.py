@@ -3,7 +3,7 @@
     minllada_v/
       config          what `config.json` says, checked
       tokenizer       text to ids and back: byte-level BPE
-      chat            a conversation to prompt ids; training labels
+      chat            a conversation to prompt ids
       tiles           a picture to square tiles (anyres)
       vision          the vision tower: a SigLIP ViT
       projector       vision features to the language model's width
@@ -12,15 +12,15 @@
       language        the bidirectional transformer
       model           the parts as one: p(token | pictures, prompt, canvas)
       masking         the forward process: which tokens are masked
-      loss            the training loss, and a bound on an answer's likelihood
+      loss            the training loss
       sampler_config  how an answer is sampled, and what "sure" means
       sampler         the reverse process: fill in the surest places first
 
       answer          a question in, text out; packing, autoregressive and compiled hand in other attention
       image           files to pictures: one, or the frames of a video
-      checkpoint      safetensors files to a model and back; config_json, tokenizer_json, files, errors
+      checkpoint      safetensors files to a model and back; config_json, tokenizer_json, tensor_names, files, errors
       generate        the commands, with train, evaluate, convert; generate_options, command, processes
-      training/       data, objectives, steps, checkpoints; several processes
+      training/       labels, data, objectives, steps, checkpoints; several processes
       evaluation/     benchmarks, metrics, likelihood; one resumable file of answers
       world/          a small world of drawn shapes, and questions about it
       drawing/        charts, and an answer filling in: on a terminal, as a picture

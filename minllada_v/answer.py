@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from .autoregressive import write
 from .chat import BOS, END_HEADER, END_OF_TURN, EOS, MASK, START_HEADER, chat_prompt
-from .errors import InputError
+from .errors import InputError, quote
 from .image import Source, read_frames, read_picture
 from .model import LLaDAV, splice
 from .packing import packed_denoiser
@@ -26,7 +26,7 @@ TILES_AT_ONCE = 4  # bounds what a video takes in the vision tower
 
 @dataclass(frozen=True)
 class Request:
-    """A question with all that goes with it."""
+    """A question with all that goes with it. Raises `InputError` where a text is not one."""
 
     prompt: str  # `<image>` in it is the place of a picture or of the video; without any, they go in front
     images: Sequence[Source] = ()  # paths or PIL images
@@ -34,6 +34,14 @@ class Request:
     history: Sequence[tuple[str, str]] = ()  # earlier turns, (question, answer)
     system: str | None = None  # in place of the system text that the model was trained with
     sampler: SamplerConfig | None = None  # in place of the canvas that the model was made for, and its exact answer
+
+    def __post_init__(self):
+        if not isinstance(self.prompt, str):
+            raise InputError(f"the question must be text, not a {type(self.prompt).__name__}")
+        for turn in self.history:
+            pair = isinstance(turn, (tuple, list)) and len(turn) == 2
+            if not pair or not all(isinstance(text, str) for text in turn):
+                raise InputError(f"an earlier turn must be a pair of texts, question and answer, not {quote(turn)}")
 
 
 @dataclass(frozen=True)

@@ -84,10 +84,32 @@ def prepare_streams():
         if getattr(sys, name) is None:
             # It takes the lowest free number, that of the closed stream, so that no other file is mistaken for it.
             setattr(sys, name, open(os.devnull, mode))
+    if not isinstance(sys.stderr, _Forgiving):
+        sys.stderr = _Forgiving(sys.stderr)
     for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "backslashreplace")):
         if hasattr(stream, "reconfigure"):  # not so where a test stands in for it
             stream.reconfigure(errors=errors)
     warnings.filterwarnings("ignore", module="PIL")  # what cannot be read is an error of ours; the rest can
+
+
+class _Forgiving:
+    """stderr for commands: where it cannot be written, because its reader has gone or its disk is full, words are lost
+    and not the work that they are about."""
+
+    def __init__(self, stream):
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self):
+        with suppress(OSError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str):
+        return getattr(self._stream, name)
 
 
 def _with_notes(problem: str, error: BaseException) -> str:

@@ -30,6 +30,7 @@ def convert(source: Path, target: Path):
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The options of the command line. Exits with code 2 where they make no sense."""
     parser = argparse.ArgumentParser(prog="python -m minllada_v.convert",
                                      description="Write a checkpoint's weights in bfloat16.")
     parser.add_argument("--from", dest="source", metavar="DIR", type=Path, required=True, help="a checkpoint")

@@ -16,7 +16,7 @@ from .layers import Linear, RMSNorm
 Queries = Tensor | slice  # the positions whose hidden states are wanted
 
 # How positions look at each other: q, k, v, the queries, and the number of the layer → like q.
-# `bidirectional` is the paper's way; other files hand in theirs.
+# `bidirectional` is LLaDA-V's way; other files hand in theirs.
 Attend = Callable[[Tensor, Tensor, Tensor, Queries, int], Tensor]
 
 
@@ -51,25 +51,6 @@ def attention(q: Tensor, k: Tensor, v: Tensor, attention_mask: Tensor | None = N
 def bidirectional(q: Tensor, k: Tensor, v: Tensor, queries: Queries, layer: int) -> Tensor:
     """Every position sees every other: how LLaDA-V attends."""
     return attention(q, k, v)
-
-
-def masked(attention_mask: Tensor) -> Attend:
-    """Attend where `attention_mask` is True: bool, query by key, (batch, 1, length, length) or,
-    where it is the same for every query, (batch, 1, 1, length)."""
-    def attend(q: Tensor, k: Tensor, v: Tensor, queries: Queries, layer: int) -> Tensor:
-        mask = attention_mask.expand(-1, -1, k.shape[2], -1)
-        return attention(q, k, v, mask[:, :, queries])
-
-    return attend
-
-
-def dialogue_causal_mask(turn_ids: Tensor) -> Tensor:
-    """The paper's ablation (section 5): a turn sees itself and earlier turns only.
-
-    `turn_ids` (batch, length) → (batch, 1, length, length) bool, True where the key's turn is not
-    later than the query's.
-    """
-    return (turn_ids[:, None, :] <= turn_ids[:, :, None])[:, None]
 
 
 class Attention(nn.Module):
@@ -148,11 +129,8 @@ class LanguageModel(nn.Module):
         self.lm_head = Linear(config.hidden_size, config.vocab_size, bias=False)
 
     def forward(
-        self,
-        inputs_embeds: Tensor,
-        attend: Attend = bidirectional,
-        queries: Tensor | None = None,
-        position_ids: Tensor | None = None,
+        self, inputs_embeds: Tensor, attend: Attend = bidirectional,
+        queries: Tensor | None = None, position_ids: Tensor | None = None,
     ) -> Tensor:
         """`inputs_embeds` (batch, length, width) → hidden states after the final norm.
 

@@ -1,6 +1,6 @@
-"""The training loss, and the same sum as a bound on the likelihood of an answer (LLaDA, arXiv
-2502.09992, equations 3 to 6; LLaDA-V, arXiv 2505.16933, section 3, where prompt and picture are
-given and never masked).
+"""The training loss (LLaDA, arXiv 2502.09992, equations 3 to 5; LLaDA-V, arXiv 2505.16933, section
+3, where prompt and picture are given and never masked). `evaluation/likelihood.py` uses it as a
+bound on the likelihood of an answer.
 
 As the sampler does, this file sees the model as a function: `denoise(canvas, masked)` takes token
 ids (batch, length) and a bool for each, and returns logits (masked places, vocabulary), row by row.
@@ -13,21 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .chat import IGNORED
-from .masking import Masking, Masks, draw_times, draw_uniform, mask_by_count, mask_by_time
+from .masking import Masking, Masks, mask_by_time
 
 BatchDenoiser = Callable[[Tensor, Tensor], Tensor]
 
 
 def training_loss(
-    denoise: BatchDenoiser,
-    ids: Tensor,
-    labels: Tensor,
-    mask_id: int,
-    t: Tensor,
-    uniform: Tensor,
-    masking: Masking = mask_by_time,
-    weights: Tensor | None = None,
+    denoise: BatchDenoiser, ids: Tensor, labels: Tensor, mask_id: int, t: Tensor, uniform: Tensor,
+    masking: Masking = mask_by_time, weights: Tensor | None = None,
 ) -> Tensor:
     """Mask each sequence at its time and ask for what was there: (batch,), in nats per target
     (LLaDA equation 5). Training minimizes the mean of it.
@@ -50,11 +43,7 @@ def training_loss(
 
 
 def masked_loss(
-    denoise: BatchDenoiser,
-    ids: Tensor,
-    labels: Tensor,
-    mask_id: int,
-    masks: Masks,
+    denoise: BatchDenoiser, ids: Tensor, labels: Tensor, mask_id: int, masks: Masks,
     weights: Tensor | None = None,
 ) -> Tensor:
     """Σ over masked places of −log p(label) / divisor, (batch,), with the masks given.
@@ -70,29 +59,3 @@ def masked_loss(
     if weights is not None:
         nats = nats * weights  # (batch, length)
     return nats.sum(dim=1) / masks.divisor
-
-
-def likelihood_bound(
-    denoise: BatchDenoiser,
-    ids: Tensor,
-    labels: Tensor,
-    mask_id: int,
-    draws: int,
-    generator: torch.Generator | None = None,
-    masking: Masking = mask_by_count,
-) -> Tensor:
-    """Estimates (draws, batch) of a bound on −log p(answer | prompt) in nats; their mean over the
-    draws is the bound.
-
-    The labels say what the answer is. `masking` is either way of masking: `mask_by_count` has less
-    variance, and an expectation that is never below −log p; `mask_by_time` is what training does.
-    Each row of a batch is masked anew in each draw, at times that are stratified over the draws.
-    For many draws at once repeat the sequence. Raises `InputError` if a sequence has no target.
-    """
-    count = (labels != IGNORED).sum(dim=1)  # n
-    times = torch.stack([draw_times(draws, generator, stratified=True) for _ in labels], dim=1)
-    estimates = []
-    for t in times.to(labels.device):  # (batch,)
-        uniform = draw_uniform(labels, generator)
-        estimates.append(count * training_loss(denoise, ids, labels, mask_id, t, uniform, masking))
-    return torch.stack(estimates)

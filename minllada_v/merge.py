@@ -17,11 +17,8 @@ from .tiles import Tiles
 def merge(
     features: Tensor, tiles: Tiles, newline: Tensor, anyres_max: int, newline_position: str
 ) -> Tensor:
-    """Merge the projected features of one picture or video.
-
-    `features` (tiles, p·p, width), `newline` (width,) → (length, width). `anyres_max` and
-    `newline_position` are those of the config.
-    """
+    """Merge the projected features of one picture or video: `features` (tiles, p·p, width) and
+    `newline` (width,) → (length, width). The last two arguments are those of the config."""
     if tiles.kind == "video":
         return merge_video(features, newline, newline_position)
     if tiles.kind == "whole":
@@ -42,10 +39,8 @@ def join_tiles(features: Tensor, columns: int, rows: int) -> Tensor:
 
 
 def unpad(feature_map: Tensor, size: tuple[int, int]) -> Tensor:
-    """Cut off the rows or columns that show only the black border around a picture.
-
-    `feature_map` (width, rows, columns), of a picture of `size` (width, height) in pixels.
-    """
+    """Cut off the rows or columns of `feature_map` (width, rows, columns) that show only the black
+    border around a picture of `size` (width, height) in pixels."""
     width, height = size
     map_height, map_width = feature_map.shape[1:]
     # The quotient comes first, as released: 183 · (20 / 244) is just below 15, and becomes 14.

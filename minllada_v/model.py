@@ -58,12 +58,8 @@ class LLaDAV(nn.Module):
         return inputs_embeds.masked_scatter((ids == IMAGE_ID)[..., None], rows)
 
     def forward(
-        self,
-        ids: Tensor,
-        features: Sequence[Tensor] = (),
-        queries: Tensor | None = None,
-        attend: Attend = bidirectional,
-        position_ids: Tensor | None = None,
+        self, ids: Tensor, features: Sequence[Tensor] = (), queries: Tensor | None = None,
+        attend: Attend = bidirectional, position_ids: Tensor | None = None,
     ) -> Tensor:
         """Logits (length, vocabulary) of one spliced sequence `ids` (length,) int64, or
         (n, vocabulary) at the positions `queries` (n,). `features` (rows, width) are those of each

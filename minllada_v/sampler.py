@@ -66,8 +66,7 @@ def best_tokens(logits: Tensor, temperature: float, generator: torch.Generator |
     """The likeliest token of each row of `logits` (n, vocabulary) float64 or, with a temperature T,
     argmax exp(logits) / (−log U)^T, in logarithms (Gumbel-max: a draw from softmax(logits / T))."""
     if temperature > 0:
-        shape, like = logits.shape, {"dtype": logits.dtype, "device": logits.device}
-        uniform = torch.rand(shape, generator=generator, **like)
+        uniform = torch.empty_like(logits).uniform_(generator=generator)
         logits = logits - temperature * torch.log(-torch.log(uniform))
     return logits.argmax(dim=-1)
 
@@ -78,8 +77,7 @@ class Canvas:
 
     def __init__(
         self, prompt: Tensor, config: SamplerConfig, mask_id: int, forbidden: Sequence[int] = (),
-        stops: Sequence[Sequence[int]] = (), suffix: Sequence[int] = (),
-        generator: torch.Generator | None = None,
+        stops: Sequence[Sequence[int]] = (), suffix: Sequence[int] = (), generator=None,
     ):
         """`prompt` (length,) token ids; `forbidden` ids are never chosen, nor is `mask_id`; `stops`
         and `suffix` are those of `config` as token ids."""
@@ -90,8 +88,8 @@ class Canvas:
         self.end = self.behind = self.last  # a stop moves both left: before it, and behind it
         self.visible = torch.arange(len(self.ids))  # the positions that a stop has not cut out
         self.forbidden = torch.tensor(sorted({mask_id, *forbidden}))
-        cached = config.refresh_every > 1
-        self.kv_caches = ([], []) if cached else (None, None)  # with the prompt, and without it
+        # Of the canvas with its prompt, and of that without it, for guidance.
+        self.kv_caches = ([], []) if config.refresh_every > 1 else (None, None)
         self.steps = 0
 
     def turns(self, number: int) -> Iterator[list[ModelInput]]:

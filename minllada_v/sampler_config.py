@@ -51,9 +51,9 @@ class SamplerConfig:
         for name in ("gen_length", "steps", "block_length", "refresh_every"):
             if type(getattr(self, name)) is not int or getattr(self, name) < 1:
                 fail(f"{name} must be a whole number, at least 1, not {getattr(self, name)!r}")
-        if self.gen_length % self.block_length:
-            fail(f"gen_length {self.gen_length} must be a multiple of block_length "
-                 f"{self.block_length}")
+        length, block = self.gen_length, self.block_length
+        if length % block:
+            fail(f"gen_length {length} must be a multiple of block_length {block}")
         if self.steps % self.blocks:
             fail(f"steps {self.steps} must be a multiple of the number of blocks, {self.blocks} "
                  "(gen_length / block_length)")
@@ -69,18 +69,15 @@ class SamplerConfig:
         self._check_shortcuts()
 
     def _check_shortcuts(self):
-        if self.threshold is not None and self.factor is not None:
+        rules = [name for name in ("threshold", "factor") if getattr(self, name) is not None]
+        if len(rules) == 2:
             fail("threshold and factor are two rules for the same thing; leave out one of them")
-        for name in ("threshold", "factor"):
-            if getattr(self, name) is None:
-                continue
-            if self.steps != self.gen_length:
-                fail(f"with a {name} the model's confidence says how many steps it takes, up to "
-                     f"one for each of the {self.gen_length} tokens; leave out steps, not "
-                     f"{self.steps}")
-            if self.remasking != "low_confidence":
-                fail(f"a {name} needs the model's own confidence, and another remasking replaces "
-                     "it; leave out one of them")
+        if rules and self.steps != self.gen_length:
+            fail(f"with a {rules[0]} the model's confidence says how many steps it takes, up to "
+                 f"one for each of {self.gen_length} tokens; leave out steps, not {self.steps}")
+        if rules and self.remasking != "low_confidence":
+            fail(f"a {rules[0]} needs the model's own confidence, and another remasking replaces "
+                 "it; leave out one of them")
 
     @property
     def blocks(self) -> int:
@@ -90,7 +87,7 @@ class SamplerConfig:
     @property
     def exact(self) -> bool:
         """Whether no shortcut is taken."""
-        return self.refresh_every == 1 and self.threshold is None and self.factor is None
+        return (self.refresh_every, self.threshold, self.factor) == (1, None, None)
 
 
 def sure_enough(surest: Tensor, config: SamplerConfig) -> int:

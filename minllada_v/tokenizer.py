@@ -14,11 +14,8 @@ from .errors import InputError
 
 
 def byte_characters() -> list[str]:
-    """GPT-2's table: the character that stands for each byte 0..255 in a vocabulary file.
-
-    Printable bytes stand for themselves, the others for U+0100 upward, so that a token is always
-    visible text.
-    """
+    """GPT-2's table: the character that stands for each byte 0..255 in a vocabulary file. Printable
+    bytes stand for themselves, the others for U+0100 upward: a token is always visible text."""
     printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     others = iter(range(0x100, 0x200))
     return [chr(byte if byte in printable else next(others)) for byte in range(256)]
@@ -53,17 +50,13 @@ class Tokenizer:
     def token_id(self, content: str) -> int:
         """The id of the special token `content`. Raises `InputError` if this tokenizer has none."""
         if content not in self.special:
-            raise InputError(f"the tokenizer has no special token {content!r}; "
-                             "it was not made for LLaDA")
+            raise InputError(f"the tokenizer has no special token {content!r}: it is not LLaDA's")
         return self.special[content]
 
     def encode(self, text: str, special_tokens: bool = False) -> list[int]:
-        """Token ids of `text`.
-
-        Strings such as `<|eot_id|>` in `text` are plain text, so what a user types can never forge
-        a chat turn; only with `special_tokens=True` do they become the special ids. Raises
-        `InputError` for lone surrogates.
-        """
+        """Token ids of `text`. Strings such as `<|eot_id|>` in it are plain text, so what a user
+        types can never forge a chat turn; only with `special_tokens=True` do they become the
+        special ids. Raises `InputError` for lone surrogates."""
         try:
             text.encode("utf-8")
         except UnicodeEncodeError as error:
@@ -104,11 +97,8 @@ class Tokenizer:
             yield text[end:]
 
     def _merge(self, piece: str) -> tuple[int, ...]:
-        """Merge the pair of lowest rank, the leftmost of equals, until none is left; returns ids.
-
-        A heap of candidates and a linked list of symbols make this n log n: a page of Chinese is
-        one piece.
-        """
+        """Merge the pair of lowest rank, the leftmost of equals, until none is left; returns ids. A
+        heap and a linked list of symbols make this n log n, for a page of Chinese is one piece."""
         symbols = [BYTE_TO_CHARACTER[byte] for byte in piece.encode("utf-8")]
         before, after = list(range(-1, len(symbols))), list(range(1, len(symbols) + 1))
         heap: list[tuple[int, int]] = []  # (rank, where the left one of the pair stands)

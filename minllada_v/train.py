@@ -21,7 +21,7 @@ from tqdm import tqdm
 from .command import leaving, run_command
 from .drawing.curve import draw_curve
 from .errors import InputError, RunError, complain
-from .files import read_json
+from .files import naming, read_json
 from .processes import join_processes, lock, rank_and_size
 from .training.checkpoints import (
     Log,
@@ -30,7 +30,6 @@ from .training.checkpoints import (
     flush,
     load_optimizer,
     load_progress,
-    naming,
     recover,
     save_checkpoint,
 )

@@ -68,7 +68,7 @@ class VisionTower(nn.Module):
         self.patch_embedding = nn.Conv2d(3, width, patch, stride=patch)
         self.position_embedding = nn.Embedding(config.patches_per_side**2, width)
         self.layers = nn.ModuleList(VisionLayer(config) for _ in range(config.kept_layers))
-        # In the released checkpoint and never applied; it makes a checkpoint that we write complete.
+        # In the released checkpoint and never applied; with it one that we write is complete.
         self.post_layernorm = LayerNorm(width, eps=config.layer_norm_eps)
 
     def forward(self, pixel_values: Tensor) -> Tensor:

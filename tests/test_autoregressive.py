@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from minllada_v import InputError, SamplerConfig, answer
 from minllada_v.answer import answer_steps, encode_images, prompt_ids
 from minllada_v.autoregressive import causal, next_token_loss
-from minllada_v.chat import training_example
 from minllada_v.config import Config
-from minllada_v.language import LanguageModel, masked
+from minllada_v.language import LanguageModel
 from minllada_v.model import LLaDAV
-from minllada_v.training.batch import Batch, pad, splice_batch
+from minllada_v.training.batch import Batch, masked, pad, splice_batch
+from minllada_v.training.conversations import training_example
 
 GOLDEN, TOKENIZER = golden_model()
 SMALL = Config(hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minllada_v import InputError
-from minllada_v.chat import IGNORED, IMAGE_ID, chat_prompt, training_example, turns
+from minllada_v.chat import IMAGE_ID, chat_prompt
 
 QUESTION = "Describe the image in detail."
 SPECIAL = list(CASES["special_ids"])
@@ -46,34 +46,12 @@ def test_golden_prompt_with_earlier_turns():
     assert ids == CASES["multi_turn"]["ids"] == released_ids(CASES["multi_turn"]["text"])
 
 
-@pytest.mark.parametrize("sample", CASES["samples"], ids=lambda sample: sample["conversations"][0]["value"][:12])
-def test_golden_training_labels(sample):
-    input_ids, labels, turn_ids = training_example(golden_model()[1], sample["conversations"])
-    assert (input_ids, labels) == (sample["input_ids"], sample["labels"])
-    assert len(turn_ids) == len(input_ids)
-
-
-def test_golden_turn_ids():
-    case = CASES["conversation_ids"]
-    _, _, turn_ids = training_example(golden_model()[1], CASES["samples"][case["sample"]]["conversations"])
-    assert turn_ids == case["ids"]
-
-
 @settings(deadline=None)
 @given(st.text(max_size=12), st.sampled_from(["", " ", "\n", "\t \n"]), st.sampled_from(["", " ", "\n\n"]))
 def test_messages_are_stripped_at_generation(text, before, after):
     """Outer white space of a question, an earlier turn or the system text changes nothing."""
     prompt = lambda text: chat_prompt(golden_model()[1], text, history=[(text, text)], system=text)  # noqa: E731
     assert prompt(before + text + after) == prompt(text)
-
-
-def test_a_turn_begins_where_a_user_follows_an_assistant():
-    """Neither a second question nor a second answer in a row begins a new turn."""
-    speakers = ["human", "human", "gpt", "gpt", "human", "gpt"]
-    conversation = [{"from": speaker, "value": "x"} for speaker in speakers]
-    input_ids, _, turn_ids = training_example(golden_model()[1], conversation)
-    ends = [turn for index, turn in zip(input_ids, turn_ids) if index == CASES["special_ids"]["<|eot_id|>"]]
-    assert ends == [0, 0, 0, 0, 0, 1, 1]  # the system's message comes first
 
 
 @settings(deadline=None)
@@ -111,53 +89,3 @@ def test_only_white_space_behind_an_image_is_dropped(question):
 def test_placeholders_must_match_the_pictures(question, pictures):
     with pytest.raises(InputError, match=f"{question.count('<image>')} <image>, but {pictures} pictures"):
         chat_prompt(golden_model()[1], question, pictures)
-
-
-@settings(deadline=None)
-@given(st.lists(st.tuples(hostile_text, hostile_text), min_size=1, max_size=3))
-def test_labels_are_ids_or_ignored(turns):
-    """Every label is the id in its place or -100; all of an answer is a target and no word of a question is."""
-    tokenizer = golden_model()[1]
-    conversation = [{"from": who, "value": text} for turn in turns for who, text in zip(("human", "gpt"), turn)]
-    input_ids, labels, turn_ids = training_example(tokenizer, conversation)
-    assert all(label in (index, IGNORED) for index, label in zip(input_ids, labels))
-    target = [index for index, label in zip(input_ids, labels) if label != IGNORED]
-    special = {tokenizer.special[token] for token in
-               ("<|startoftext|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")}
-    words = [index for index in target if index not in special]
-    expected = [index for _, text in turns for index in tokenizer.encode("assistant") + tokenizer.encode("\n\n" + text)]
-    assert words == expected
-    assert turn_ids == sorted(turn_ids) and set(turn_ids) == set(range(len(turns)))
-
-
-@settings(deadline=None)
-@given(st.lists(st.tuples(hostile_text, hostile_text), min_size=1, max_size=4))
-def test_the_turns_of_a_chat_are_told_by_its_headers_alone(exchange):
-    """Oracle: the turn ids that `training_example` counts while it puts the same conversation together."""
-    tokenizer = golden_model()[1]
-    conversation = [{"from": who, "value": text} for turn in exchange for who, text in zip(("human", "gpt"), turn)]
-    input_ids, _, turn_ids = training_example(tokenizer, conversation)
-    assert turns(tokenizer, input_ids) == turn_ids
-
-
-@pytest.mark.parametrize("message", [{"from": "robot", "value": "x"}, {"from": "gpt"}, {"value": "x"}])
-def test_a_broken_message_is_named(message):
-    with pytest.raises(InputError, match="a message must be"):
-        training_example(golden_model()[1], [message])
-
-
-@settings(deadline=None)
-@given(st.lists(st.tuples(hostile_text, hostile_text), min_size=1, max_size=3))
-def test_without_pictures_a_placeholder_is_text_like_any_other(turns):
-    """Whoever speaks. Oracle: the same conversation with a word of the same spelling that is no placeholder, whose
-    tokens are then those of `<image>`."""
-    tokenizer = golden_model()[1]
-    spoken = [(who, f"{text}<image>") for turn in turns for who, text in zip(("human", "gpt"), turn, strict=True)]
-    conversation = [{"from": who, "value": text} for who, text in spoken]
-    ids, labels, _ = training_example(tokenizer, conversation, with_pictures=False)
-    assert IMAGE_ID not in ids and IMAGE_ID not in labels
-    for _, text in spoken:
-        body = tokenizer.encode("\n\n" + text)
-        assert any(ids[start:start + len(body)] == body for start in range(len(ids)))
-    assert training_example(tokenizer, conversation)[0].count(IMAGE_ID) == sum(
-        text.count("<image>") for who, text in spoken if who == "human")

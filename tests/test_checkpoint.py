@@ -15,9 +15,10 @@ from golden_data import CASES, CHECKPOINT, golden_model
 from safetensors.torch import load_file, save_file
 
 from minllada_v import InputError, LLaDAV, SamplerConfig, answer, load_pretrained
-from minllada_v.checkpoint import NAMES, open_tensors, package_name, released_name
+from minllada_v.checkpoint import open_tensors
 from minllada_v.config import Config, VisionConfig
 from minllada_v.config_json import LLADA_8B_KEYS, check_config, read_config, siglip_values
+from minllada_v.tensor_names import NAMES, package_name, released_name
 from minllada_v.training.checkpoints import save_checkpoint
 from minllada_v.training.start import from_checkpoint, from_nothing, from_parts, read_files
 

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -127,13 +128,29 @@ def test_ctrl_c_while_torch_is_imported_is_one_line(module, slow_torch):
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "minllada_v: interrupted\n")
 
 
-@pytest.mark.parametrize("program", ["-c 'import minllada_v'", "-m pytest -m minllada_v.world", "-m elsewhere"])
+@pytest.mark.parametrize("program", [
+    "-c 'import minllada_v' -m minllada_v.world", "-m pytest -m minllada_v.world", "-m elsewhere",
+])
 def test_ctrl_c_in_another_program_is_that_programs(program, slow_torch, tmp_path):
     """Importing the package must not change what a signal does to whoever imports it."""
     (tmp_path / "elsewhere.py").write_text("import minllada_v")
     (tmp_path / "pytest.py").write_text("import minllada_v")
     ended = shell(f"{sys.executable} {program}", env=slow_torch)
     assert ended.returncode == -signal.SIGINT and ended.stderr.endswith("KeyboardInterrupt\n")
+
+
+def test_ctrl_c_later_says_what_stands(tmp_path):
+    """Once a command runs, the signal ends it in the usual way, so that it can clean up."""
+    command = [sys.executable, "-m", "minllada_v.world", "--count", "1000000", "--out", tmp_path / "out"]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as running:
+        while not (tmp_path / "out" / "pictures").exists():
+            assert running.poll() is None
+            time.sleep(0.05)
+        running.send_signal(signal.SIGINT)
+        _, printed = running.communicate()
+    assert running.returncode == 130
+    assert printed.endswith("minllada_v: interrupted; "
+                            f"{tmp_path / 'out'} is not complete, and the same command begins it again\n")
 
 
 def test_the_package_leaves_signals_as_they_are():

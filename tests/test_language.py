@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from literal import literal_attention, literal_block_pass
 
 from minllada_v.answer import encode_images, prompt_ids
-from minllada_v.chat import training_example
 from minllada_v.config import Config
-from minllada_v.language import LanguageModel, bidirectional, dialogue_causal_mask, masked, rotary_angles, rotate
+from minllada_v.language import LanguageModel, bidirectional, rotary_angles, rotate
 from minllada_v.layers import ROWS, LayerNorm, Linear, RMSNorm
 from minllada_v.model import splice
 from minllada_v.packing import Segment, packed
+from minllada_v.training.batch import dialogue_causal_mask, masked
+from minllada_v.training.conversations import training_example
 
 MODEL, TOKENIZER = golden_model()
 SMALL = Config(hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
@@ -212,6 +213,7 @@ def test_every_norm_uses_the_configured_epsilon():
     model = random_model(0, replace(SMALL, rms_norm_eps=4.0))
     norms = [model.norm, *(norm for layer in model.layers
                            for norm in (layer.input_layernorm, layer.post_attention_layernorm))]
+    assert len(norms) == 1 + 2 * SMALL.num_hidden_layers
     tiny = torch.full((16,), 1e-6, dtype=torch.float64)
     for norm in norms:
         torch.testing.assert_close(norm(tiny), tiny / 2 * norm.weight)

@@ -13,13 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minllada_v import InputError
-from minllada_v.chat import EOS, IGNORED, MASK, training_example
-from minllada_v.language import dialogue_causal_mask
-from minllada_v.language import masked as masked_attention
-from minllada_v.loss import likelihood_bound, masked_loss, training_loss
+from minllada_v.chat import EOS, IGNORED, MASK
+from minllada_v.evaluation.likelihood import likelihood_bound
+from minllada_v.loss import masked_loss, training_loss
 from minllada_v.masking import EPSILON, Masks, draw_times, draw_uniform, mask_by_count, mask_by_time
 from minllada_v.tiles import picture_tiles
-from minllada_v.training.batch import Batch, denoiser, pad, splice_batch
+from minllada_v.training.batch import Batch, denoiser, dialogue_causal_mask, pad, splice_batch
+from minllada_v.training.batch import masked as masked_attention
+from minllada_v.training.conversations import training_example
 
 SEEDS = st.integers(0, 2**32 - 1)
 V = 3  # the vocabulary of the small worlds: tokens 0 to 2, and [MASK] is 3
@@ -134,7 +135,9 @@ def test_a_perfect_denoiser_has_no_loss_whatever_is_masked(seed, t):
     def perfect(canvas, masked):
         return torch.where(torch.eye(V)[answer] == 1, 0.0, -torch.inf).expand(len(canvas), -1, -1)[masked]
 
-    for mask in every_mask(3):
+    masks = list(every_mask(3))
+    assert len(masks) == 8
+    for mask in masks:
         assert loss_of_mask(perfect, answer, mask_by_time, t, mask) == 0
         if mask.any():
             assert loss_of_mask(perfect, answer, mask_by_count, (int(mask.sum()) - 0.5) / 3, mask) == 0

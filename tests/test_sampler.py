@@ -113,7 +113,9 @@ def situations(draw, with_stops: bool = True, with_threshold: bool = True):
 def run(denoiser, prompt, config, stops, suffix) -> list[Step]:
     generator = torch.Generator().manual_seed(config.seed)
     canvas = Canvas(prompt, config, MASK_ID, FORBIDDEN, stops, suffix, generator)
-    return [step for [(_, step)] in sample(denoiser, [canvas])]
+    steps = [step for [(_, step)] in sample(denoiser, [canvas])]
+    assert steps  # whoever asserts something of every step asserts it of one at least
+    return steps
 
 
 @settings(deadline=None, max_examples=200)

@@ -27,8 +27,8 @@ from minllada_v.chat import MASK
 from minllada_v.errors import RunError
 from minllada_v.evaluation.benchmarks import BENCHMARKS
 from minllada_v.evaluation.questions import Question
-from minllada_v.language import dialogue_causal_mask, masked
 from minllada_v.tokenizer_json import read_tokenizer
+from minllada_v.training.batch import dialogue_causal_mask, masked
 from minllada_v.training.options import parse_arguments
 from minllada_v.world.scenes import SIZES as PICTURES
 
@@ -104,6 +104,7 @@ def test_runs_that_are_compared_differ_by_one_option(figure, options):
     for run in runs:
         others = tuple(value for name, value in run.settings.items() if name != key)
         pairs.setdefault((run.seed, others), []).append(run)
+    assert pairs
     for one, other in pairs.values():
         assert one.settings[key] != other.settings[key]
         stripped = [[without(command, run, *filter(None, options.values())) for command in run.commands]
@@ -112,7 +113,9 @@ def test_runs_that_are_compared_differ_by_one_option(figure, options):
 
 
 def test_with_and_without_alignment_models_learn_for_as_many_updates():
-    for run in plan.stages_runs("F", plan.FULL):
+    runs = plan.stages_runs("F", plan.FULL)
+    assert {run.settings["aligned"] for run in runs} == {True, False}
+    for run in runs:
         trained = [int(number) for command in run.commands for number in re.findall(r"train .*--steps (\d+)", command)]
         assert sum(trained) == run.settings["updates"] and len(trained) == 1 + run.settings["aligned"]
 

@@ -23,7 +23,7 @@ spec.loader.exec_module(course)
 
 @pytest.fixture
 def copy(tmp_path, monkeypatch) -> Path:
-    """A copy of the course in a folder of its own, so that pictures are not redrawn in the repository."""
+    """A copy of the course in a folder of its own, so that nothing is written in the repository."""
     shutil.copytree(ROOT / "tutorials", tmp_path / "tutorials")
     for name in ("tests", "minllada_v"):
         os.symlink(ROOT / name, tmp_path / name)
@@ -43,9 +43,23 @@ def test_every_picture_that_a_page_shows_is_drawn_by_it_or_comes_with_the_course
     """A page saves the pictures it shows, or says which command draws one that takes minutes; only the photograph comes
     with the course. So none can be out of date unseen."""
     text = page.read_text(encoding="utf-8")
-    for name in re.findall(r"!\[[^]]*\]\(pictures/([^)]+)\)", text):
-        drawn = f'"tutorials/pictures/{name}"' in text or f"--picture tutorials/pictures/{name}\n" in text
+    for name in course.SHOWN.findall(text):
+        drawn = f'"tutorials/drawn/{name}"' in text or f"--picture tutorials/drawn/{name}\n" in text
         assert name == "chelsea.png" or drawn
+
+
+def test_pages_show_pictures_and_name_tests():
+    """So the tests around this one, which are about each of these on a page, are about something."""
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    assert len(course.SHOWN.findall(text)) > 20 and text.count("](../minllada_v/") > 20
+    assert re.search(r"`test_\w+`", text)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_test_that_a_page_names_exists(page):
+    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    for name in re.findall(r"`(test_\w+)`", page.read_text(encoding="utf-8")):
+        assert f"def {name}(" in tests, f"{page.name} names {name}"
 
 
 def write(folder: Path, text: str) -> Path:
@@ -87,6 +101,18 @@ def test_an_update_writes_adds_and_removes_outputs_and_nothing_else(copy):
     page = write(copy, old)
     assert course.main(["99", "--update"]) == 0 and page.read_text() == new
     assert course.main(["99"]) == 0 and page.read_text() == new
+
+
+def test_pictures_are_drawn_beside_the_pages_and_copied_only_by_an_update(copy):
+    """So that a reader who runs or pastes a page never changes a picture that is tracked."""
+    block = 'from PIL import Image\nImage.new("RGB", (2, 2)).save("tutorials/drawn/99_new.png")'
+    write(copy, f"```python\n{block}\n```\n\n![New](pictures/99_new.png)\n![Photograph](pictures/chelsea.png)\n")
+    before = {path.name: path.read_bytes() for path in (copy / "pictures").iterdir()}
+    assert course.main(["99"]) == 0 and (copy / "drawn" / "99_new.png").exists()
+    assert {path.name: path.read_bytes() for path in (copy / "pictures").iterdir()} == before
+    assert course.main(["99", "--update"]) == 0
+    after = {path.name: path.read_bytes() for path in (copy / "pictures").iterdir()}
+    assert after == before | {"99_new.png": (copy / "drawn" / "99_new.png").read_bytes()}
 
 
 @given(st.floats(1e-6, 1e6), st.integers(1, 6))

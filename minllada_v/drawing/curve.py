@@ -39,7 +39,7 @@ def ticks(low: float, high: float, most: int = 6) -> list[float]:
     least = (high - low) / (most - 1) * (1 - 1e-9)
     power = 10.0 ** math.floor(math.log10(least))
     steps = [factor * power for factor in (0.5, 1, 2, 5, 10)]
-    wanted = next(number for number, step in enumerate(steps) if number and step >= least)
+    wanted = next(number for number, step in enumerate(steps) if step >= least)  # never the first, half of `power`
     return _multiples(steps[wanted], low, high) or _multiples(steps[wanted - 1], low, high)
 
 

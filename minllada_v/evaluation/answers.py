@@ -36,8 +36,8 @@ try:
 except ImportError:  # Windows, where nothing is locked
     fcntl = None
 
-FORMAT = 2  # of the file
-START = b'{"settings": {'
+FORMAT = 2
+START = f'{{"settings": {{"format": {FORMAT}, '.encode()  # of its first line
 RUN, WRITE = 0, 1  # the bytes that are locked: for a run, and for a write of one of its processes
 AT_ONCE = 2**22  # bounds the 64-bit products of a fingerprint
 BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by a number's size in bytes
@@ -50,7 +50,6 @@ class AnswerFile:
         """Raises `InputError` if the file is none of ours, another run uses it, or it cannot be written. What is in it
         stays as it is."""
         self.path, self.file, self.settings, self.records = path, None, {}, {}
-        self.rest = b""  # half a line at the end of the file, which a kill has left
         self.digests: dict[Path, str] = {}  # of pictures that were read in this run
         self.rank, self.processes = rank_and_size()
         # Processes may end their shares hours apart, and the usual group does not wait that long.
@@ -90,17 +89,16 @@ class AnswerFile:
         self.file.seek(0)
         content = self.file.read()
         length = content.rfind(b"\n") + 1
-        self.rest = content[length:]
         try:
             if not length:  # new, or cut short at once
-                if self.rest[:len(START)] != START[:len(self.rest)]:
+                if content[:len(START)] != START[:len(content)]:
                     raise ValueError
                 return 0
             first, *others = content[:length].splitlines()
             head = json.loads(first)
             self.settings = {} if "id" in head and {"text", "error"} & {*head} else dict(head["settings"])
         except (ValueError, KeyError, TypeError, RecursionError):
-            raise self._not_ours() from None
+            raise InputError(f"{self.path} exists and holds no answers of ours; name another --out") from None
         if self.settings.get("format") != FORMAT:
             raise InputError(f"{self.path} was written by an earlier version, which did not note what its answers "
                              "depend on; name another --out")
@@ -109,17 +107,15 @@ class AnswerFile:
 
     def begin(self, settings: dict):
         """Say how answers are made from now on. Raises `InputError` if the file holds answers made in another way."""
-        settings = json.loads(json.dumps(settings | {"format": FORMAT}))
+        settings = json.loads(json.dumps({"format": FORMAT, **settings}))
         if self.file is not None and self.rank == 0:
             length, first_line = self.read(), json.dumps({"settings": settings}).encode() + b"\n"
             for name in (settings | self.settings) if length else ():
                 if self.settings.get(name) != settings.get(name):
                     raise InputError(f"{self.path} holds answers with {name} {quote(self.settings.get(name))}, and now "
                                      f"it is {quote(settings.get(name))}; name another --out")
-            if not length and not first_line.startswith(self.rest):
-                raise self._not_ours()
             if not self.device:
-                self.file.truncate(length)
+                self.file.truncate(length)  # a kill may have left half a line
             if not length:
                 self._write(first_line)
         self.meet()
@@ -173,9 +169,6 @@ class AnswerFile:
         """Wait until all processes of this run are here."""
         if self.group is not None:
             dist.barrier(self.group)
-
-    def _not_ours(self) -> InputError:
-        return InputError(f"{self.path} exists and holds no answers of ours; name another --out")
 
     def _write(self, text: bytes):
         """Put `text` at the end, while no other process of this run does so."""

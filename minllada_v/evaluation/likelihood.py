@@ -1,4 +1,4 @@
-"""Which of a few answers is the likeliest: the Monte Carlo bound of `loss.py`, for benchmarks with options."""
+"""Which of a few answers is the likeliest, for benchmarks with options: the training loss as a Monte Carlo bound."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,8 @@ from ..answer import prompt_ids
 from ..autoregressive import next_token_loss
 from ..chat import END_OF_TURN, IGNORED, MASK
 from ..errors import InputError
-from ..loss import BatchDenoiser, likelihood_bound
+from ..loss import BatchDenoiser, training_loss
+from ..masking import Masking, draw_times, draw_uniform, mask_by_count
 from ..model import LLaDAV
 from ..tokenizer import Tokenizer
 from ..training.batch import Batch, denoiser
@@ -58,6 +59,27 @@ def answer_bounds(
     if not all(map(math.isfinite, bounds)):
         raise InputError("the likelihoods are not numbers: the weights are damaged or need the type float32")
     return bounds
+
+
+def likelihood_bound(
+    denoise: BatchDenoiser, ids: Tensor, labels: Tensor, mask_id: int, draws: int,
+    generator: torch.Generator | None = None, masking: Masking = mask_by_count,
+) -> Tensor:
+    """Estimates (draws, batch) of a bound on −log p(answer | prompt) in nats; their mean over the draws is the bound
+    (LLaDA equation 6).
+
+    `ids` and `labels` (batch, length) int64; the labels say what the answer is. `masking` is either way of masking:
+    `mask_by_count` has less variance, and an expectation that is never below −log p; `mask_by_time` is what training
+    does. Each row of a batch is masked anew in each draw, at times that are stratified over the draws. For many draws
+    at once repeat the sequence. Raises `InputError` if a sequence has no target.
+    """
+    count = (labels != IGNORED).sum(dim=1)  # n
+    times = torch.stack([draw_times(draws, generator, stratified=True) for _ in labels], dim=1)
+    estimates = []
+    for t in times.to(labels.device):  # (batch,)
+        uniform = draw_uniform(labels, generator)
+        estimates.append(count * training_loss(denoise, ids, labels, mask_id, t, uniform, masking))
+    return torch.stack(estimates)
 
 
 def remember(denoise: BatchDenoiser) -> BatchDenoiser:

@@ -4,7 +4,7 @@ A line is a JSON object. Its text stands under `question` or `prompt`, the paths
 `images` (or that of a video under `video`), and `id` names it, which is else the number of its line. To be judged it
 also has `answer` or `answers`, any of which is right, and may have `options` and a `group`; MathVista's have
 `answer_type`, `precision` and `unit` too. What is null, NaN or an empty text counts as not there: exporters write so
-what they have not got. In a list it may stand at the end only, for it would give the others another letter.
+what they have not got. In the middle of a list it is refused, for options behind it would get another letter.
 
 Every other key is ignored, unless a word of its name is one of `WORDS`: words for what is asked, what to look at, what
 to choose from, and what is right. Such a key (`image_path`, `optionA`, `label`) could hold a part of the question in
@@ -140,7 +140,9 @@ def check_keys(entry: dict, judged: bool):
     if not judged:  # nobody looks at what is right, and no letters are put in front of options
         del kinds[RIGHT]
         read -= {*CHOICES}
-    for key in entry.keys() - read:
+    for key in entry:
+        if key in read:
+            continue
         words = [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", key)]
         words = {word.removesuffix("s") for word in words if len(word) > 1 or len(key) == 1}
         for ours, kind in kinds.items():

@@ -13,8 +13,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from ..chat import IGNORED
-from ..language import bidirectional, dialogue_causal_mask
-from ..language import masked as masked_attention
+from ..language import Attend, Queries, attention, bidirectional
 from ..loss import BatchDenoiser
 from ..model import LLaDAV, splice
 
@@ -30,7 +29,7 @@ class Batch:
 
 
 def pad(examples: Sequence[tuple[list[int], list[int], list[int]]], padding_id: int) -> tuple[Tensor, Tensor, Tensor]:
-    """`(input_ids, labels, turn_ids)`, each (batch, length) int64, of examples as `chat.training_example` gives them.
+    """`(input_ids, labels, turn_ids)`, each (batch, length) int64, of examples as `conversations.py` gives them.
 
     The shorter ones are padded on the right with `padding_id`, the id of <|endoftext|>, as ids and as labels. Padding
     belongs to the last turn.
@@ -65,13 +64,29 @@ def splice_batch(
     return Batch(spread(input_ids, 0), spread(labels, IGNORED), pictures, turn_ids)
 
 
+def masked(attention_mask: Tensor) -> Attend:
+    """Attend where `attention_mask` is True: bool, query by key, (batch, 1, length, length) or, where it is the same
+    for every query, (batch, 1, 1, length)."""
+    def attend(q: Tensor, k: Tensor, v: Tensor, queries: Queries, layer: int) -> Tensor:
+        mask = attention_mask.expand(-1, -1, k.shape[2], -1)
+        return attention(q, k, v, mask[:, :, queries])
+
+    return attend
+
+
+def dialogue_causal_mask(turn_ids: Tensor) -> Tensor:
+    """The paper's ablation (its Table 4): a turn sees itself and earlier turns only. `turn_ids` (batch, length) →
+    (batch, 1, length, length) bool, True where the key's turn is not later than the query's."""
+    return (turn_ids[:, None, :] <= turn_ids[:, :, None])[:, None]
+
+
 def denoiser(model: LLaDAV, batch: Batch) -> BatchDenoiser:
     """The model about the pictures and turns of `batch`, as the function that `loss.py` asks.
 
     Only the masked places' hidden states go through `lm_head`: logits at every place would be the largest tensor of
     all by far. Without turns no mask is handed to the attention, which is then fastest.
     """
-    attend = bidirectional if batch.turn_ids is None else masked_attention(dialogue_causal_mask(batch.turn_ids))
+    attend = bidirectional if batch.turn_ids is None else masked(dialogue_causal_mask(batch.turn_ids))
 
     def denoise(canvas: Tensor, masked: Tensor) -> Tensor:
         wanted = masked.any(dim=0)

@@ -17,10 +17,10 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 
-from ..checkpoint import released_name
 from ..errors import InputError
 from ..files import naming, read_file, read_json
 from ..model import LLaDAV
+from ..tensor_names import released_name
 
 
 @dataclass

@@ -7,22 +7,20 @@ that was stopped needs no memory of where it was in its data.
 import hashlib
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from ..chat import IMAGE
 from ..errors import InputError, quote
 from ..files import read_file
 from ..image import read_frames, read_picture
 from ..world.lessons import Lesson
 from ..world.samples import draw_samples
 from ..world.scenes import Scene
+from .conversations import prepare_conversation
 
-SPEAKERS = {"human": "human", "user": "human", "gpt": "gpt", "assistant": "gpt"}
 PREPARATION = "as released"  # before this was so, runs had no such setting
 NEIGHBOURS = 16  # examples in a row that have pictures of one size, so that a batch of them needs little padding
 
@@ -191,24 +189,3 @@ def _read_even_cut(path: Path) -> tuple[Image.Image, bool]:
         return read_picture(path), False
     except InputError:  # it may be broken in another way, which the second try says
         return read_picture(path, allow_truncated=True), True
-
-
-def prepare_conversation(messages: Sequence[dict], has_pictures: bool) -> list[dict]:
-    """The messages of a record as the released code (LLaVA's) prepares them for training, as a list of
-    `{"from": "human" or "gpt", "value": text}`.
-
-    Half of LLaVA's data has `<image>` behind the question. In a record that `has_pictures`, a message with exactly one
-    `<image>`, not at its start, gets it in front: the rest is stripped, and a line break comes between. A first message
-    from gpt is dropped, since it answers nothing. `role` and `content`, `user` and `assistant`, which the released code
-    means to read too, count as `from` and `value`, `human` and `gpt`. Raises `InputError` for any other message.
-    """
-    prepared = []
-    for message in messages:
-        speaker, text = message.get("from", message.get("role")), message.get("value", message.get("content"))
-        if speaker not in tuple(SPEAKERS) or not isinstance(text, str):
-            raise InputError("a message must be {'from': 'human' or 'gpt', 'value': text}, or "
-                             f"{{'role': 'user' or 'assistant', 'content': text}}, not {quote(message)}")
-        if has_pictures and text.count(IMAGE) == 1 and not text.startswith(IMAGE):
-            text = f"{IMAGE}\n{text.replace(IMAGE, '').strip()}"
-        prepared.append({"from": SPEAKERS[speaker], "value": text})
-    return prepared[1:] if prepared and prepared[0]["from"] == "gpt" else prepared

@@ -1,29 +1,19 @@
 """Records to training examples: tiles and token ids, with what is asked of the model."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
 
-from ..chat import (
-    END_OF_TURN,
-    EOS,
-    IGNORED,
-    IMAGE,
-    IMAGE_ID,
-    SYSTEM,
-    chat_prompt,
-    encode_prompt,
-    training_example,
-    turns,
-)
+from ..chat import IMAGE, IMAGE_ID
 from ..config import Config
 from ..errors import InputError
 from ..merge import merge
 from ..tiles import Tiles, picture_tiles, video_tiles, whole_tile
 from ..tokenizer import Tokenizer
 from ..world.patch_words import patch_words
+from .conversations import canvas_example, caption_example, training_example
 from .data import LlavaData, Record, WorldData
 from .settings import Settings
 
@@ -45,7 +35,7 @@ def encode(
     canvas: int | None = None,
 ) -> Example:
     """The example of a record: a chat in stage "tune", a picture and its caption in stage "align", what each patch
-    shows in stage "vision". With `canvas`, of a chat only the last answer (see `canvas_example`).
+    shows in stage "vision". With `canvas`, of a chat only the last answer (see `conversations.py`).
 
     Raises `InputError` if nobody answers, `<image>` and pictures differ in number, or the example with its pictures
     is longer than `config.max_length`.
@@ -78,8 +68,8 @@ def encode(
 
 
 def stage_tiles(record: Record, config: Config, stage: str) -> list[Tiles]:
-    """The tiles of a record's pictures: in stage "align" one tile of the whole picture (see `caption_example`), else as
-    in use. Raises `InputError` for what the stage cannot show."""
+    """The tiles of a record's pictures: in stage "align" one tile of the whole picture (see `caption_example`), else
+    as in use. Raises `InputError` for what the stage cannot show."""
     if stage == "align":
         if record.video:
             raise InputError("stage align shows one picture, not a video")
@@ -87,53 +77,6 @@ def stage_tiles(record: Record, config: Config, stage: str) -> list[Tiles]:
     if record.video:
         return [video_tiles(record.pictures, config.vision.image_size)]
     return picture_tiles(record.pictures, config) if record.pictures else []
-
-
-def canvas_example(
-    tokenizer: Tokenizer, conversation: Sequence[dict], pictures: int, canvas: int, system: str | None = None
-) -> tuple[list[int], list[int], list[int]]:
-    """As `training_example`, but just as the model will be used: the prompt of the last question, then a canvas of
-    `canvas` tokens that holds the answer, `<|eot_id|>` and as many `<|endoftext|>` as there is room. Only the canvas
-    is a target.
-
-    A small model learns sooner from this, since nothing else is asked of it. Without `pictures` `<image>` is plain
-    text. Raises `InputError` if human and gpt do not take turns, or the answer is longer than the canvas.
-    """
-    texts = [message["value"] for message in conversation]
-    if not texts or [message["from"] for message in conversation] != ["human", "gpt"] * (len(texts) // 2):
-        raise InputError("with a canvas, messages must be from human and gpt in turn")
-    *earlier, question, last = texts
-    if pictures:
-        history = list(zip(earlier[::2], earlier[1::2], strict=True))
-        prompt = chat_prompt(tokenizer, question, pictures, history, system)
-    else:
-        roles = ["system", *("user", "assistant") * (len(texts) // 2)]
-        messages = zip(roles, [SYSTEM if system is None else system, *earlier, question], strict=False)
-        prompt = encode_prompt(tokenizer, list(messages), with_pictures=False)
-    ids = [*tokenizer.encode(last), tokenizer.token_id(END_OF_TURN)]
-    if len(ids) > canvas:
-        raise InputError(f"the answer is {len(ids)} tokens long, and the canvas only {canvas}")
-    ids += [tokenizer.token_id(EOS)] * (canvas - len(ids))
-    return prompt + ids, [IGNORED] * len(prompt) + ids, turns(tokenizer, prompt + ids)
-
-
-def caption_example(tokenizer: Tokenizer, conversation: list[dict]) -> tuple[list[int], list[int], list[int]]:
-    """`(input_ids, labels, turn_ids)` of the first stage: the picture, then its caption and a line break, which are
-    the targets. There is no chat format around them, and what the human says does not count, but for its `<image>`.
-
-    As in the released first stage the picture is one square tile, squeezed, whose features come without newline
-    embedding (729 at the released size), and only the projector learns. Three things differ from the released run.
-    Weights that learn are float32, not bfloat16. AdamW's second beta is 0.98, not its
-    usual 0.999. And `image_newline` exists
-    already, at random and frozen, where the released code adds it at the start of the second stage.
-    """
-    if [message.get("from") for message in conversation] != ["human", "gpt"]:
-        raise InputError("stage align needs one message from human, with the picture, and one from gpt, its caption")
-    shown, caption = (message.get("value") for message in conversation)
-    if not isinstance(shown, str) or not isinstance(caption, str) or shown.count(IMAGE) != 1:
-        raise InputError(f"stage align needs a message with one {IMAGE}, and a caption that is text")
-    ids = tokenizer.encode(caption + "\n")
-    return [IMAGE_ID, *ids], [IGNORED, *ids], [0] * (1 + len(ids))
 
 
 @lru_cache

@@ -18,8 +18,6 @@ from ..checkpoint import (
     load_weights,
     matching_tokenizer,
     open_tensors,
-    package_name,
-    released_name,
     tie_embeddings,
 )
 from ..config import Config, VisionConfig
@@ -28,6 +26,7 @@ from ..files import read_json
 from ..language import Attention
 from ..model import LLaDAV
 from ..projector import Projector
+from ..tensor_names import package_name, released_name
 from ..tokenizer import Tokenizer
 
 # What the released config.json has in addition to a language model's, which may say otherwise.

@@ -11,6 +11,7 @@ from .samples import SPLITS, UNFINISHED, draw_samples, write_samples
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The options of the command line. Exits with code 2 where they make no sense."""
     parser = argparse.ArgumentParser(prog="python -m minllada_v.world",
                                      description="Draw pictures and write questions about them, in the LLaVA format.")
     option = parser.add_argument

@@ -22,9 +22,9 @@ from safetensors.torch import save_file
 from tqdm import tqdm
 
 from minllada_v import SamplerConfig, answer, load_pretrained
-from minllada_v.checkpoint import released_name
 from minllada_v.config_json import read_config
 from minllada_v.model import LLaDAV
+from minllada_v.tensor_names import released_name
 
 TOKENIZER = Path(__file__).parents[1] / "golden" / "checkpoint" / "tokenizer.json"
 BYTES_A_LAYER = 2 * (4 * 2048**2 + 3 * 2048 * 6144)

@@ -82,7 +82,8 @@ def test_places_stand_below_each_other(pairs):
     height = picture.height // 2
     ends = [[np.flatnonzero(pixels(part, colour).any(axis=0)) for colour in (GREEN, ORANGE)]
             for part in (picture.crop((0, 0, 3000, height)), picture.crop((0, height, 3000, 2 * height)))]
-    for above, below in zip(*ends):
+    assert ends[0][1].size
+    for above, below in zip(*ends, strict=True):
         assert np.array_equal(above, below)
 
 

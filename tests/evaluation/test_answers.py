@@ -1,5 +1,6 @@
 """The file of answers: nothing lost, nothing repeated, nothing taken over that was answered to something else."""
 
+import io
 import json
 import os
 import signal
@@ -153,7 +154,7 @@ def test_half_a_line_that_others_wrote_behind_is_left_out(tmp_path):
     path, questions = tmp_path / "file", [replace(ONE, id=name) for name in "abc"]
     fill(path, questions)
     first, *records = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(b"".join([first, records[0], records[1][:15], records[2]]))
+    path.write_bytes(b"".join([first, b'{"id": [1], "digest": "x"}\n', records[0], records[1][:15], records[2]]))
     asked = []
     fill(path, questions, lambda some: asked.extend(some) or reply(some))
     assert [question.id for question in asked] == ["b", "c"] and path.read_bytes().endswith(records[1] + records[2])
@@ -172,6 +173,21 @@ def test_a_device_is_written_to_and_never_read(tmp_path):
 def test_a_full_disk_is_said_with_the_name_of_the_file():
     with pytest.raises(OSError, match="No space left on device: '/dev/full'"):
         fill(Path("/dev/full"))
+
+
+class InParts(io.FileIO):
+    """A disk that takes seven bytes at once."""
+
+    def write(self, text) -> int:
+        return super().write(text[:7])
+
+
+def test_a_record_is_whole_in_however_many_parts_it_is_written(tmp_path):
+    with AnswerFile(tmp_path / "file") as file:
+        file.file = InParts(tmp_path / "file", "a+b")
+        file.begin({"steps": 1})
+        file.fill([ONE], prompts, reply, 1, "asking")
+    assert lines(tmp_path / "file")[1:] == list(file.records.values()) and file.records[1]["text"] == "ä\n1"
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):

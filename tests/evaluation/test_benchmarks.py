@@ -89,6 +89,7 @@ def test_only_the_half_in_pictures_has_no_question():
 ])
 def test_released_settings(names, settings, mode):
     """Length, block, steps and stops, and the mode behind the question, as the released evaluation has them."""
+    assert names
     for name in names:
         sampler = BENCHMARKS[name].sampler
         assert (sampler.gen_length, sampler.block_length, sampler.steps, sampler.stop) == settings

@@ -14,9 +14,8 @@ from minllada_v.autoregressive import causal
 from minllada_v.evaluate import main
 from minllada_v.evaluation.answers import AnswerFile
 from minllada_v.evaluation.benchmarks import BENCHMARKS, prompts
-from minllada_v.evaluation.likelihood import answer_bounds
+from minllada_v.evaluation.likelihood import answer_bounds, likelihood_bound
 from minllada_v.evaluation.questions import sample_question, world_questions
-from minllada_v.loss import likelihood_bound
 from minllada_v.training.batch import Batch, denoiser
 from minllada_v.world.lessons import LESSONS
 from minllada_v.world.questions import ABILITIES

@@ -81,6 +81,7 @@ def test_words_around_an_option_are_read_as_such(answer, options, letter):
 
 def test_options_of_equal_text_cannot_be_told_apart_by_it():
     assert read_letter("left", ("left", "left")) is None and read_letter("B", ("left", "left")) == "B"
+    assert read_letter("It is left, I mean B", ("left", "left", "up")) is None
 
 
 @pytest.mark.parametrize(("answer", "expected", "options", "score"), [
@@ -168,6 +169,14 @@ def test_anls_is_symmetric_and_one_only_for_the_same_text(first, second):
 ])
 def test_contained_by_hand(answer, expected, score):
     assert contained(answer, expected) == score
+
+
+def test_the_same_text_is_the_same_in_every_case_and_width():
+    """With the capitals of other languages, any white space, and a full stop at the end; nothing else is left out."""
+    for text in ("STRASSE", "straße.", " Straße  ", "strasse ."):
+        assert exact_match(text, "Straße") == 1
+    for text in ("strasse!", "stra sse", "", "strasse.."):
+        assert exact_match(text, "Straße") == 0
 
 
 def test_formulas_ignore_white_space_and_keep_case():

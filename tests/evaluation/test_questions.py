@@ -149,7 +149,8 @@ def test_keys_that_mean_nothing_are_ignored_and_so_are_empty_ones(tmp_path):
     """What describes our own keys may stand beside them."""
     picture(0).save(tmp_path / "a.png")
     more = {"category": "x", "l2_category": "x", "split": 3, "metadata": {"image": "b.png"}, "difficulty": None,
-            "image_size": [3, 4], "answer_type": "text", "question_id": 5, "hint": None, "image_path": "", "index": 1}
+            "image_size": [3, 4], "answer_type": "text", "question_id": 5, "hint": None, "image_path": "",
+            "index": 1, "d_index": 2}
     text = json.dumps(GOOD | {"image": "a.png"} | more)[:-1] + ', "label": NaN}'
     assert read_questions(write(tmp_path, text)) == read_questions(write(tmp_path, GOOD | {"image": "a.png",
                                                                                           "answer_type": "text"}))

@@ -7,17 +7,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from golden_data import CASES, CLOSE, GOLDEN, TENSORS, golden_model, picture
+from golden_data import CLOSE, GOLDEN, TENSORS, golden_model, picture
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from minllada_v import InputError
-from minllada_v.chat import END_OF_TURN, EOS, IGNORED, IMAGE, IMAGE_ID, chat_prompt, training_example
+from minllada_v.chat import IGNORED, IMAGE, IMAGE_ID, chat_prompt
 from minllada_v.image import read_picture
 from minllada_v.tiles import anyres_tiles, picture_tiles, video_tiles
-from minllada_v.training.data import LlavaData, Record, WorldData, derive_seed, prepare_conversation, read_record
-from minllada_v.training.examples import Examples, batches_of, canvas_example, encode
+from minllada_v.training.conversations import training_example
+from minllada_v.training.data import LlavaData, Record, WorldData, derive_seed, read_record
+from minllada_v.training.examples import Examples, batches_of, encode
 from minllada_v.training.objectives import picture_features
 from minllada_v.training.settings import Settings
 from minllada_v.world.__main__ import main as write_world
@@ -127,53 +128,6 @@ def test_a_canvas_and_a_caption_are_prepared_in_the_same_way(tmp_path):
     path = write(tmp_path, [{"conversations": said("Fix <svg><image></svg> please", "Done.")}])
     text = examples(path, canvas=8)[0].input_ids
     assert IMAGE_ID not in text and "Fix <svg><image></svg> please" in tokenizer.decode(text)
-
-
-hostile_text = st.lists(st.sampled_from([*CASES["special_ids"], "\n", " ", "user", "assistant"]) | st.text(max_size=5),
-                        max_size=8).map("".join)
-texts = st.lists(st.sampled_from([IMAGE, "What", " ", "\n", "is it?"]), max_size=6).map("".join)
-
-
-@settings(deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(["human", "gpt"]), texts), max_size=4), st.booleans())
-def test_preparation_moves_single_placeholders_and_changes_nothing_else(spoken, has_pictures):
-    """Without pictures nothing moves. With them a message with one `<image>` begins with it; the words behind it are
-    those of the message, in order. What is prepared stays as it is, as long as the human speaks first."""
-    prepared = prepare_conversation([{"from": who, "value": text} for who, text in spoken], has_pictures)
-    expected = spoken[1:] if spoken and spoken[0][0] == "gpt" else spoken
-    assert [message["from"] for message in prepared] == [who for who, _ in expected]
-    for message, (_, text) in zip(prepared, expected, strict=True):
-        if has_pictures and text.count(IMAGE) == 1 and not text.startswith(IMAGE):
-            assert message["value"] == IMAGE + "\n" + "".join(text.split(IMAGE)).strip()
-        else:
-            assert message["value"] == text
-    if prepared and prepared[0]["from"] == "human":
-        assert prepare_conversation(prepared, has_pictures) == prepared
-
-
-def test_the_small_world_needs_no_preparation():
-    data = WorldData(LESSONS["everything"], seed=0)
-    records = [data.training_record(number) for number in range(40)]
-    assert len({record.name.split()[0] for record in records}) > 5
-    assert [prepare_conversation(it.conversation, True) for it in records] == [it.conversation for it in records]
-
-
-@settings(deadline=None)
-@given(st.lists(st.tuples(hostile_text, hostile_text), min_size=1, max_size=3), st.integers(0, 5))
-def test_on_a_canvas_only_the_last_answer_is_asked_for_just_as_in_use(turns, spare):
-    """The prompt is that of `chat_prompt`; behind it come the answer, the end of the turn and padding, all targets."""
-    tokenizer = golden_model()[1]
-    conversation = [{"from": who, "value": text} for turn in turns for who, text in zip(("human", "gpt"), turn)]
-    *history, (question, last) = turns
-    prompt = chat_prompt(tokenizer, question, 0, history, "Be brief.")
-    answer = [*tokenizer.encode(last), tokenizer.token_id(END_OF_TURN)]
-    room = len(answer) + spare
-    ids, labels, turn_ids = canvas_example(tokenizer, conversation, 0, room, "Be brief.")
-    assert ids == prompt + answer + [tokenizer.token_id(EOS)] * spare
-    assert labels == [IGNORED] * len(prompt) + ids[len(prompt):]
-    assert turn_ids[-room:] == [len(turns) - 1] * room and set(turn_ids) == set(range(len(turns)))
-    with pytest.raises(InputError, match=f"{len(answer)} tokens long, and the canvas only {len(answer) - 1}"):
-        canvas_example(tokenizer, conversation, 0, len(answer) - 1)
 
 
 # Where pictures are.

@@ -1,6 +1,7 @@
 """Training: the numbers of a run depend on its settings alone, not on interruptions, processes or memory savings; and
 what goes wrong is said, with the last good checkpoint intact."""
 
+import contextlib
 import errno
 import json
 import math
@@ -29,9 +30,10 @@ import minllada_v.training.objectives
 import minllada_v.training.step
 from minllada_v import SamplerConfig, answer, load_pretrained
 from minllada_v.chat import EOS, IGNORED
-from minllada_v.checkpoint import FLOATS, open_tensors, released_name
+from minllada_v.checkpoint import FLOATS, open_tensors
 from minllada_v.drawing.curve import draw_curve, smoothed
 from minllada_v.masking import draw_times
+from minllada_v.tensor_names import released_name
 from minllada_v.train import main
 from minllada_v.training.checkpoints import Log, recover, save_checkpoint
 from minllada_v.training.data import LlavaData, WorldData, derive_seed
@@ -707,6 +709,21 @@ def test_a_disk_that_is_full_beside_the_checkpoint_leaves_it_too(tmp_path, capsy
     assert log(out) == log(finished) and same_weights(out / "last", finished / "last")
     with Image.open(out / "loss.png") as curve:
         curve.load()
+
+
+@pytest.mark.parametrize("gone", ["reader", "room"])
+def test_words_that_cannot_be_written_stop_no_training(tmp_path, monkeypatch, finished, gone):
+    """stderr leads to a reader that has gone, as behind `2>&1 | head`, or to a full disk."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    stream = os.fdopen(writing, "w", buffering=1) if gone == "reader" else open("/dev/full", "w", buffering=1)
+    monkeypatch.setattr(sys, "stderr", stream)
+    with pytest.raises(OSError):
+        print("this raises", file=sys.stderr)
+    assert main(["--out", str(tmp_path / "out"), *WORLD]) == 0
+    assert log(tmp_path / "out") == log(finished) and same_weights(tmp_path / "out" / "last", finished / "last")
+    with contextlib.suppress(OSError):
+        stream.close()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")

@@ -34,7 +34,7 @@ def words_by_pixels(scene, box, cells, tile: int, patch: int) -> list[list[int]]
     result = []
     for row in range(side):
         for column in range(side):
-            def within(x, y, row=row, column=column):
+            def within(x, y, column=column, row=row):
                 return column <= (x - left) * across / patch < column + 1 and row <= (y - top) * down / patch < row + 1
 
             seen, place = [], 0

@@ -15,12 +15,13 @@ from parsing import meanings
 from PIL import Image
 from seeing import middle, read_number, rows, see, side_of
 
-from minllada_v.chat import IMAGE, IMAGE_ID, training_example
+from minllada_v.chat import IMAGE, IMAGE_ID
 from minllada_v.config import Config, VisionConfig
 from minllada_v.errors import InputError
 from minllada_v.image import read_frames, read_picture
 from minllada_v.tiles import picture_tiles, video_tiles
 from minllada_v.tokenizer_json import read_tokenizer
+from minllada_v.training.conversations import training_example
 from minllada_v.world.__main__ import main
 from minllada_v.world.lessons import PRACTICE
 from minllada_v.world.plain import PLAIN

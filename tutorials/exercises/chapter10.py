@@ -50,15 +50,15 @@ def places_run(prompt, length, block, refresh):
 
 
 def attend_alone(queries, keys, values, fresh_keys, fresh_values, start):
-    """★★ Run a block's attention alone, with kept keys and values for all other places.
+    """★★ Run a block's attention alone, with cached keys and values for all other places.
 
-    The places start, start + 1, …, start + n − 1 have fresh keys and values: these take the place of the kept ones.
+    The places start, start + 1, …, start + n − 1 have fresh keys and values: these take the place of the cached ones.
     Then each query attends to all places:
 
         o[i] = Σ over j of softmax over j ( queries[i] · keys[j] / √d ) values[j]
 
-    queries: (n, d) float64, those of the block. keys, values: (length, d) float64, as kept, with old rows at the places
-    of the block. fresh_keys, fresh_values: (n, d) float64. start: a whole number, start + n ≤ length.
+    queries: (n, d) float64, those of the block. keys, values: (length, d) float64, from the cache, with old rows at the
+    places of the block. fresh_keys, fresh_values: (n, d) float64. start: a whole number, start + n ≤ length.
     Returns (n, d) float64.
 
     >>> one, two = torch.tensor([[1.0]]).double(), torch.tensor([[0.0], [5.0]]).double()
@@ -72,19 +72,19 @@ def attend_alone(queries, keys, values, fresh_keys, fresh_values, start):
 
 
 def cache_property(cached, network, layers, before, after, start, stop):
-    """★★★ Write a property: what tells a right cache from a wrong one, where kept keys and values may be stale?
+    """★★★ Write a property: what tells a right cache from a wrong one, where cached keys and values may be stale?
 
     network: a function; `network(layers, tokens)` runs a small transformer with so many layers on all tokens, and
     returns a list with one number for each place. In each layer every place sees all places. This one is right.
     cached: a function; `cached(layers, before, after, start, stop)` runs the tokens `before` whole, and keeps keys and
     values of each layer. Then it runs the places start, …, stop − 1 of `after` alone: there keys and values are fresh,
-    and those of all other places are as kept. It returns a list of numbers, one for each of the places start, …,
-    stop − 1. It may be right or wrong.
+    and those of all other places come from the cache. It returns a list of numbers, one for each of the places
+    start, …, stop − 1. It may be right or wrong.
     layers: 1, 2 or 3. before, after: two lists of whole numbers, of one length. They differ at most at the places start
     to stop − 1.
 
-    What is kept may be stale, so you cannot ask that the numbers agree with those of `network(layers, after)` in every
-    case. But in these:
+    What is cached may be stale, so you cannot ask that the numbers agree with those of `network(layers, after)` in
+    every case. But in these:
 
     1. If `before` and `after` are the same, nothing can be stale.
     2. If there is a single layer, nothing can be stale: its keys and values come from the tokens themselves, and

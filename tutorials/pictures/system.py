@@ -15,7 +15,7 @@ from minllada_v.tiles import anyres_tiles
 
 HERE = Path(__file__).parent
 GREY, LINE = "#6b6b6b", "#9a9a9a"
-PICTURE, TEXT, MASK, FRESH = SKY, "#d9d9d9", "#3c3c3c", ORANGE
+PICTURE, TEXT, MASK, FRESH = SKY, "#e8e8e8", "#9c9c9c", ORANGE  # masks as on the pages of the course
 ANSWER = ["A", "cat", "with", "green", "eyes", "looks", "up", "."]
 ORDER = [[1, 7], [4, 3], [0, 2], [5, 6]]  # which places each of four steps fills in
 

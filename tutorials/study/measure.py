@@ -18,18 +18,18 @@ from lessons import ABILITIES, draw
 from tqdm import tqdm
 
 from minllada_v.answer import answer_text, encode_images, prepare, prompt_ids
-from minllada_v.chat import turns
 from minllada_v.checkpoint import load_pretrained
 from minllada_v.errors import InputError, complain
 from minllada_v.evaluate import Judge
 from minllada_v.evaluation.benchmarks import BENCHMARKS
 from minllada_v.evaluation.metrics import exact_match
 from minllada_v.evaluation.questions import Question, sample_question, world_questions
-from minllada_v.language import dialogue_causal_mask, masked
 from minllada_v.model import LLaDAV
 from minllada_v.sampler import ModelInput, sample
 from minllada_v.sampler_config import SamplerConfig
 from minllada_v.tokenizer import Tokenizer
+from minllada_v.training.batch import dialogue_causal_mask, masked
+from minllada_v.training.conversations import turns
 
 BATCH = 8  # questions at once
 
