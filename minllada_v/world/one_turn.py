@@ -208,17 +208,20 @@ def motion(rng: Generator, most: int, size: Size) -> Drawn:
 
 
 def counting(shape: str | None = None, colour: str | None = None) -> Turn:
+    """How many shapes, stars, red shapes or red stars are there?"""
     asked = {name: value for name, value in (("shape", shape), ("colour", colour)) if value}
     return Turn("count", asked | {"things": " ".join([*([colour] if colour else []),
                                                       f"{shape}s" if shape else "shapes"])})
 
 
 def asking(asked: dict[str, str]) -> Turn:
+    """Is there a star, a red shape or a red star? `asked` has a shape, a colour or both."""
     return Turn("yes_no", asked | {"thing": " ".join([*([asked["colour"]] if "colour" in asked else []),
                                                       asked.get("shape", "shape")])})
 
 
 def random_looks(rng: Generator, total: int, shapes=SHAPES, colours=COLOURS) -> list[Look]:
+    """So many shapes and colours, drawn independently of each other."""
     return [(pick(rng, shapes), pick(rng, colours)) for _ in range(total)]
 
 

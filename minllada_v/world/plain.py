@@ -61,6 +61,7 @@ def where(rng: Generator, most: int, size: Size) -> Drawn:
 
 
 def plain_question(turn: Turn) -> str:
+    """The one wording of a question."""
     return QUESTIONS[turn.wording or turn.kind].format(**turn.slots)
 
 

@@ -60,6 +60,7 @@ def said_side(side: str) -> str:
 
 
 def none_such(shape: str | None = None, colour: str | None = None) -> str:
+    """That nothing looks so, as the rest of a sentence."""
     return f"there is no {shape or f'{colour} shape'}."
 
 
@@ -71,22 +72,26 @@ def by_squares(scene: Scene, size: Size, say: Callable[[Thing | None], str]) -> 
 
 
 def colour(scene: Scene, size: Size, shape: str) -> str:
+    """The star is blue."""
     found = find(scene, shape)
     return f"The {shape} is {found[0].colour}." if found else none_such(shape).capitalize()
 
 
 def shape(scene: Scene, size: Size, colour: str) -> str:
+    """The red shape is a star."""
     found = find(scene, colour=colour)
     return f"The {colour} shape is a {found[0].name}." if found else none_such(colour=colour).capitalize()
 
 
 def count(scene: Scene, size: Size, shape: str | None = None, colour: str | None = None) -> str:
+    """Top: star, none. Bottom: none, star. That makes 2."""
     hits = find(scene, shape, colour)
     squares = by_squares(scene, size, lambda thing: "none" if thing not in hits else colour or thing.name)
     return f"{squares} That makes {len(hits)}."
 
 
 def yes_no(scene: Scene, size: Size, shape: str | None = None, colour: str | None = None) -> str:
+    """Yes, there is a red star. No, the star is blue. No, there is no star."""
     if found := find(scene, shape, colour):
         return f"Yes, there is a {found[0].colour} {found[0].name}."
     alike = find(scene, shape) if shape else []
@@ -94,12 +99,14 @@ def yes_no(scene: Scene, size: Size, shape: str | None = None, colour: str | Non
 
 
 def is_it(scene: Scene, size: Size, shape: str, colour: str) -> str:
+    """Yes, the star is red. No, the star is blue."""
     if not (found := find(scene, shape)):
         return none_such(shape).capitalize()
     return f"{'Yes' if found[0].colour == colour else 'No'}, the {shape} is {found[0].colour}."
 
 
 def where(scene: Scene, size: Size, shape: str, other: str) -> str:
+    """The star at the top left is left of the circle at the top right."""
     for each in (shape, other):
         if not find(scene, each):
             return none_such(each).capitalize()
@@ -109,6 +116,7 @@ def where(scene: Scene, size: Size, shape: str, other: str) -> str:
 
 
 def is_side(scene: Scene, size: Size, shape: str, other: str, side: str) -> str:
+    """No, the star at the top left is left of the circle at the top right."""
     truth = where(scene, size, shape, other)
     if not truth.startswith("The "):
         return truth
@@ -116,22 +124,26 @@ def is_side(scene: Scene, size: Size, shape: str, other: str, side: str) -> str:
 
 
 def place(scene: Scene, size: Size, shape: str) -> str:
+    """The star is at the top left."""
     found = find(scene, shape)
     return f"The {shape} is at the {place_of(found[0], size)}." if found else none_such(shape).capitalize()
 
 
 def at(scene: Scene, size: Size, row: str, column: str) -> str:
+    """There is a red star at the top left. There is no shape at the top left."""
     found = [thing for thing in find(scene) if place_of(thing, size) == f"{row} {column}"]
     said = f"a {found[0].colour} {found[0].name}" if found else "no shape"
     return f"There is {said} at the {row} {column}."
 
 
 def number(scene: Scene, size: Size) -> str:
+    """The number is 42."""
     digits = "".join(thing.name for thing in scene if thing.name.isdecimal())
     return f"The number is {digits}." if digits else none_such("number").capitalize()
 
 
 def bars(scene: Scene, size: Size, most: str) -> str:
+    """The red bar is the tallest."""
     heights = {thing.box[3] - thing.box[1]: thing.colour for thing in scene if thing.name == "bar"}
     if not heights:
         return none_such("bar").capitalize()
@@ -139,6 +151,7 @@ def bars(scene: Scene, size: Size, most: str) -> str:
 
 
 def describe(scene: Scene, size: Size) -> str:
+    """Top: red star, no shape. Bottom: no shape, blue circle."""
     if scene[0].name == "bar":
         return bars(scene, size, "tallest")
     if scene[0].name.isdecimal():
@@ -147,12 +160,14 @@ def describe(scene: Scene, size: Size) -> str:
 
 
 def difference(scenes: list[Scene], size: Size) -> str:
+    """The red star at the top left is now a blue star at the top left."""
     [before], [after] = ([thing for thing in one if thing not in other] for one, other in (scenes, scenes[::-1]))
     old, new = (f"{thing.colour} {thing.name} at the {place_of(thing, size)}" for thing in (before, after))
     return f"The {old} is now a {new}."
 
 
 def motion(scenes: list[Scene], size: Size, shape: str) -> str:
+    """The star moves left."""
     (x, y), (x_later, y_later) = (find(scene, shape)[0].box[:2] for scene in scenes[:2])
     way = ("left" if x_later < x else "right") if y == y_later else "up" if y_later < y else "down"
     return f"The {shape} moves {way}."
