@@ -25,8 +25,8 @@ def often(**times: int) -> tuple[str, ...]:
 PLAIN_PRACTICE = often(**{"plain colour": 1, "plain shape": 2, "plain count": 4, "plain yes_no": 3, "plain where": 6,
                           "plain number": 3, "plain bars": 1, "plain describe": 2, "plain dialogue": 4,
                           "plain difference": 3, "plain motion": 1})
-PRACTICE = often(colour=2, shape=3, count=7, yes_no=8, where=9, place=7, number=2, bars=5, describe=4, dialogue=8,
-                 difference=4, motion=3, not_there=5, unknown=3, no_shapes=3)
+PRACTICE = often(colour=2, shape=3, count=8, yes_no=7, where=30, place=6, number=2, bars=5, describe=7, dialogue=10,
+                 difference=6, motion=3, not_there=5, unknown=3, no_shapes=3)
 LESSONS = {
     "everything": Lesson(),
     "practice": Lesson(PRACTICE, sizes=(SIZES[0], *SIZES)),  # pictures of one tile twice as often: they cost less
@@ -46,7 +46,7 @@ PRESETS = {
     "first-lesson": (
         "--out {out}/vision --world first-lesson --config {config} --stage vision --steps 700 --batch-size 16 "
         "--learning-rate 1.2e-3 --vision-learning-rate 1.2e-3",
-        "--out {out}/tune --world first-lesson --from {out}/vision/last --steps 2000 --batch-size 16 --canvas 20 "
+        "--out {out}/tune --world first-lesson --from {out}/vision/last --steps 2200 --batch-size 16 --canvas 20 "
         "--learning-rate 1.2e-3 --vision-learning-rate 0",
     ),
     # Of the built-in model.

@@ -29,7 +29,8 @@ from .scenes import SIZES, Scene, paint, pick
 from .sentences import CANVAS, true_answer
 
 SPLITS = ("train", "test")
-FILLED = 0.3  # share of the samples in whose answer spaces fill the canvas
+FILLED = 0.3  # share of the answers behind which spaces fill the canvas, where there are long ones too
+SHORT = {"colour", "shape"}  # abilities whose answers are about as long as each other
 UNFINISHED = "conversations.json.unfinished"  # in a folder whose samples are not all written
 
 
@@ -90,10 +91,10 @@ def draw_samples(
     abilities: Sequence[str] = tuple(ABILITIES),
 ) -> Iterator[Sample]:
     """Samples without end, each of a random one of the `abilities`. The other arguments are those of `draw_sample`."""
-    rng = _generator(split, "any", seed)
+    rng, filled = _generator(split, "any", seed), FILLED if not set(abilities) <= SHORT else 0.0
     while True:
         sample = draw_sample(pick(rng, abilities), int(rng.integers(2**63)), split, max_shapes, sizes)
-        yield filled_up(sample) if sample.ability in ABILITIES and rng.random() < FILLED else sample
+        yield filled_up(sample) if sample.ability in ABILITIES and rng.random() < filled else sample
 
 
 def filled_up(sample: Sample) -> Sample:
