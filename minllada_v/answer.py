@@ -26,14 +26,14 @@ TILES_AT_ONCE = 4  # bounds what a video takes in the vision tower
 
 @dataclass(frozen=True)
 class Request:
-    """A question with all that goes with it. Raises `InputError` where a text is not one."""
+    """A question with all that goes with it. Raises `InputError` where the prompt or an earlier turn is not text."""
 
     prompt: str  # `<image>` in it is the place of a picture or of the video; without any, they go in front
     images: Sequence[Source] = ()  # paths or PIL images
     video: str | Path | Sequence[Source] | None = None  # see `image.read_frames`
     history: Sequence[tuple[str, str]] = ()  # earlier turns, (question, answer)
     system: str | None = None  # in place of the system text that the model was trained with
-    sampler: SamplerConfig | None = None  # in place of the canvas that the model was made for, and its exact answer
+    sampler: SamplerConfig | None = None  # None: as many masks as the model was made for, no shortcut
 
     def __post_init__(self):
         if not isinstance(self.prompt, str):
@@ -100,7 +100,7 @@ def answer_batch(
     try:
         for number, step in zip(numbers, last_steps(model, canvases, features), strict=True):
             replies[number] = Answer(answer_text(tokenizer, step), step.answer.tolist())
-    except InputError as error:  # such as logits that are not numbers; the neighbours are asked again without it
+    except InputError as error:  # such as logits that are not numbers: ask each alone, so that only one fails
         if len(numbers) == 1:
             replies[numbers[0]] = error
         else:
@@ -150,7 +150,7 @@ def encode_images(
 
 
 def name_of(source: Source) -> str | int:
-    """What tells a picture from others for as long as it is at hand: its path, or the PIL image itself."""
+    """What tells a picture from others during a call: its path, or the identity of the PIL image."""
     return str(source) if isinstance(source, (str, Path)) else id(source)
 
 
@@ -177,8 +177,8 @@ def prepare(model: LLaDAV, tokenizer: Tokenizer, ids: Tensor, sampler: SamplerCo
              *(tokenizer.encode(stop, special_tokens=True) for stop in sampler.stop)]
     if any(tokenizer.token_id(MASK) in stop for stop in stops):
         raise InputError(f"a stop must not hold {MASK}: every answer starts from it")
-    # The filling behind an answer is forbidden too: far from the prompt it is always the surest token, and an answer
-    # would end before it has begun.
+    # EOS, the padding behind an answer, is forbidden too: far from the prompt it is always the surest token, and an
+    # answer would end before it has begun.
     forbidden = [tokenizer.token_id(token) for token in (EOS, BOS, START_HEADER, END_HEADER)]
     length = len(ids) + sampler.gen_length + len(suffix)
     if length > model.config.max_length:
@@ -193,7 +193,7 @@ def sample_all(
 ) -> Iterator[list[tuple[int, Step]]]:
     """Fill in all canvases in the way that the model was trained for; `features` are those of each one's pictures.
 
-    Yields the `Step` of each canvas that a pass of the model took part in, with its number. Raises `InputError`.
+    Yields after each pass of the model the number and `Step` of each canvas that took part. Raises `InputError`.
     """
     if model.config.autoregressive:
         return write(model, canvases, features)

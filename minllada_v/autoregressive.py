@@ -25,8 +25,8 @@ ONLY_DIFFUSION = ("cfg_scale", "remasking", "suffix", "refresh_every", "threshol
 def causal(kv_cache: KVCache | None = None, before: int = 0, length: int = 0) -> Attend:
     """Attend from each position to itself and to all before it.
 
-    With a cache the sequence has `length` positions at the most, those that run now follow the first `before`, and the
-    keys and values of these are in the cache.
+    With a cache, the sequence has at most `length` positions. The cache holds keys and values of the first `before`,
+    and the positions that run now follow them.
     """
     def attend(q: Tensor, k: Tensor, v: Tensor, queries: Queries, layer: int) -> Tensor:
         num_tokens = k.shape[2]
@@ -46,9 +46,9 @@ def causal(kv_cache: KVCache | None = None, before: int = 0, length: int = 0) ->
 def next_token_loss(model: LLaDAV, batch: Batch, weights: Tensor | None = None) -> Tensor:
     """Σ −log p(label | all before it) / n over the n targets of each sequence, (batch,) in nats per target.
 
-    Targets are those of diffusion, padding included, but for the very first token, which nothing comes before. Unlike
-    the masked loss this is no bound: the sum is −log p(targets) itself. What a batch is padded with lies behind
-    everything and is seen by nothing. `weights` (batch, length), as for `masked_loss`, say how much each target
+    Targets are those of diffusion, padding included, except the very first token, since nothing comes before it. Unlike
+    the masked loss this is no bound: the sum is −log p(targets) itself. The padding of a batch stands behind all
+    targets, so that none of them sees it. `weights` (batch, length), as for `masked_loss`, say how much each target
     counts; None: all the same. Raises `InputError` if a sequence has no target.
     """
     labels = batch.labels[:, 1:]
@@ -78,17 +78,17 @@ def write(
     for number, canvas in enumerate(canvases):
         refuse_what_needs_masks(canvas)
         kv_cache: KVCache = []
-        ids, shown, before = canvas.ids[:canvas.first].to(model.device), features[number], 0
+        ids, pictures, before = canvas.ids[:canvas.first].to(model.device), features[number], 0
         for position in range(canvas.first, canvas.last):
             length = before + len(ids)
-            attend, last = causal(kv_cache, before, canvas.last), torch.tensor([len(ids) - 1], device=model.device)
-            logits = model(ids, shown, last, attend, torch.arange(before, length, device=model.device))
+            attend, query = causal(kv_cache, before, canvas.last), torch.tensor([len(ids) - 1], device=model.device)
+            logits = model(ids, pictures, query, attend, torch.arange(before, length, device=model.device))
             canvas.candidates, canvas.count, canvas.steps = torch.tensor([position]), 1, canvas.steps + 1
             choice = canvas.choose(logits.cpu() if logits.device.type == "mps" else logits)
             yield [(number, canvas.commit(choice.cpu()))]
             if canvas.end < canvas.last:
                 break
-            ids, shown, before = canvas.ids[position:position + 1].to(model.device), (), length
+            ids, pictures, before = canvas.ids[position:position + 1].to(model.device), (), length
 
 
 def refuse_what_needs_masks(canvas: Canvas):

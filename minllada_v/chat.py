@@ -13,7 +13,7 @@ from .tokenizer import Tokenizer
 
 IMAGE = "<image>"
 IMAGE_ID = -200
-IGNORED = -100  # the label of a position that is no target
+IGNORED = -100  # the label where nothing is to be predicted; as in torch
 
 BOS = "<|startoftext|>"
 EOS = "<|endoftext|>"  # also the padding
@@ -33,24 +33,23 @@ def chat_prompt(
     tokenizer: Tokenizer, question: str, pictures: int = 0,
     history: Sequence[tuple[str, str]] = (), system: str | None = None,
 ) -> list[int]:
-    """Token ids of the prompt that asks `question` about that many pictures; -200 stands where each
-    one goes.
+    """Token ids of the prompt: `question` about that many `pictures`, and -200 in each one's place.
 
     `history` holds the earlier turns as (question, answer). Where no user message has an `<image>`,
     one for each picture goes in front of the first. Messages are stripped of outer white space.
     Raises `InputError` if the number of `<image>` differs from `pictures`.
     """
-    questions = [*(asked for asked, _ in history), question]
-    if pictures and not any(IMAGE in asked for asked in questions):
+    questions = [*(text for text, _ in history), question]
+    if pictures and not any(IMAGE in text for text in questions):
         questions[0] = " ".join([IMAGE] * pictures) + "\n" + questions[0]
-    places = sum(asked.count(IMAGE) for asked in questions)
-    if places != pictures:
-        raise InputError(f"the prompt has {places} {IMAGE}, but {pictures} pictures were given; "
-                         f"write one {IMAGE} for each, or none at all")
+    placeholders = sum(text.count(IMAGE) for text in questions)
+    if placeholders != pictures:
+        raise InputError(f"the prompt has {placeholders} {IMAGE}, but {pictures} pictures were "
+                         f"given; write one {IMAGE} for each, or none at all")
 
     messages = [("system", SYSTEM if system is None else system)]
-    for asked, (_, answered) in zip(questions, history, strict=False):
-        messages += [("user", asked), ("assistant", answered)]
+    for text, (_, answer) in zip(questions, history, strict=False):  # the last has no answer yet
+        messages += [("user", text), ("assistant", answer)]
     return encode_prompt(tokenizer, [*messages, ("user", questions[-1])])
 
 
@@ -58,7 +57,7 @@ def encode_prompt(
     tokenizer: Tokenizer, messages: Sequence[tuple[str, str]], with_pictures: bool = True
 ) -> list[int]:
     """Token ids of `messages` (role, text), stripped of outer white space, and of the header of the
-    answer. Only `with_pictures` is `<image>` the place of a picture; else it is plain text."""
+    answer. Without `with_pictures`, an `<image>` in them is plain text."""
     ids = [tokenizer.token_id(BOS)]
     for role, text in messages:
         ids += encode_message(tokenizer, role, text.strip(), with_pictures, drop_space=True)
@@ -73,9 +72,9 @@ def _header(tokenizer: Tokenizer, role: str) -> list[int]:
 def encode_message(
     tokenizer: Tokenizer, role: str, text: str, with_pictures: bool, drop_space: bool
 ) -> list[int]:
-    """One turn. With `drop_space`, a first token behind `<image>` that is only white space is left
-    out: the released generation code drops that token whatever it is, which would eat the word of
-    `<image>What`."""
+    """Token ids of one turn. With `drop_space`, a first token behind `<image>` that is only white
+    space is left out. The released generation code drops that token whatever it is, and loses the
+    word of `<image>What`."""
     body, shows = "\n\n" + text, with_pictures and role == "user"  # only the user shows pictures
     first, *others = body.split(IMAGE) if shows else [body]
     ids = _header(tokenizer, role) + tokenizer.encode(first)

@@ -1,4 +1,4 @@
-"""Compiled layers: torch.compile for all of a layer but how positions look at each other.
+"""Compiled layers: torch.compile for all of a layer except attention.
 
 `attend` changes from pass to pass and is a single kernel already, so the compiler leaves it alone. What is left is
 compiled for any number of positions.

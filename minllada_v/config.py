@@ -1,4 +1,4 @@
-"""What a model is: the sizes of its parts, and how pictures are cut up.
+"""What a model is: the sizes of its parts, and how pictures are cut into tiles.
 
 `config_json.py` reads this from a checkpoint's `config.json`.
 """
@@ -43,10 +43,10 @@ class Config:
     rope_theta: float
     max_length: int  # longest sequence, prompt and answer together
     vision: VisionConfig | None = None
-    grids: tuple[tuple[int, int], ...] = ()  # (columns, rows) that a picture may be cut into
-    anyres_max: int = 4  # a merged map is shrunk to about this many tiles' worth of features
-    newline_position: str = "grid"  # where a video's features get their newline embeddings
+    grids: tuple[tuple[int, int], ...] = ()  # tiles (columns, rows) a picture may be cut into
+    anyres_max: int = 4  # one picture gives at most about 1 + this many tiles' worth of features
+    newline_position: str = "grid"  # where a video's newline embeddings stand (see merge.py)
     tied_embeddings: bool = False  # lm_head has the weights of embed_tokens
-    system: str | None = None  # the system text of the training; None is the released one
+    system: str | None = None  # the system text in training; None: chat.SYSTEM, as released
     gen_length: int = 128  # [MASK] tokens that an answer starts from, unless told otherwise
-    autoregressive: bool = False  # trained to write from left to right (see autoregressive.py)
+    autoregressive: bool = False  # trained to predict the next token (see autoregressive.py)

@@ -15,8 +15,8 @@ from .layers import Linear, RMSNorm
 
 Queries = Tensor | slice  # the positions whose hidden states are wanted
 
-# How positions look at each other: q, k, v, the queries, and the number of the layer → like q.
-# `bidirectional` is LLaDA-V's way; other files hand in theirs.
+# How positions look at each other: q, k, v (shaped as for `attention`), queries, layer → like q.
+# A mask needs to know which the queries are; a cache of keys and values, which layer this is.
 Attend = Callable[[Tensor, Tensor, Tensor, Queries, int], Tensor]
 
 
@@ -38,8 +38,8 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-    """softmax(q kᵀ / √head width) v, with fewer key-value heads than heads if the model is so
-    (grouped-query attention, arXiv 2305.13245).
+    """softmax(q kᵀ / √head width) v. With fewer key-value heads than heads, several heads share
+    one (grouped-query attention, arXiv 2305.13245).
 
     `q` (batch, heads, queries, head width), `k` and `v` (batch, key-value heads, keys, head width)
     → like q. Where `attention_mask` is False, a query does not see a key.
@@ -68,7 +68,7 @@ class Attention(nn.Module):
     def forward(
         self, x: Tensor, cos: Tensor, sin: Tensor, attend: Attend, queries: Queries, layer: int
     ) -> Tensor:
-        """`x` (batch, length, width) → what the queries gather, (batch, queries, width)."""
+        """`x` (batch, length, width) → what the queries read, (batch, queries, width)."""
         q = rotate(self.split_heads(self.q_proj(x[:, queries])), cos[queries], sin[queries])
         k = rotate(self.split_heads(self.k_proj(x)), cos, sin)
         v = self.split_heads(self.v_proj(x))
@@ -116,7 +116,7 @@ class Layer(nn.Module):
 class LanguageModel(nn.Module):
     """Embeddings in, final hidden states out.
 
-    `lm_head` is a step of its own: most positions need no logits, and 126,464 for each are many.
+    The caller applies `lm_head`: most positions need no logits, and each has 126,464 of them.
     """
 
     def __init__(self, config: Config):
@@ -135,7 +135,7 @@ class LanguageModel(nn.Module):
         """`inputs_embeds` (batch, length, width) → hidden states after the final norm.
 
         They are (batch, length, width), or (batch, n, width) at the positions `queries` (n,): the
-        last layer then computes only these, for nobody reads the others. Earlier layers compute
+        last layer then computes only these, as nobody reads the others. Earlier layers compute
         all, since the next layer's keys need them. `position_ids` (length,) say where each token
         stands; None: at 0, 1, 2, …
         """

@@ -2,7 +2,7 @@
 
 This keeps 16 GB of bfloat16 weights in 16 GB on a CPU while the arithmetic runs in float32, which
 is exact and, on CPUs without native bfloat16, several times faster. Where both types are equal
-these are torch's own layers, and under autocast, which chooses types itself, too.
+these are torch's own layers; so is `Linear` under autocast, which chooses types itself.
 """
 
 import torch

@@ -2,9 +2,9 @@
 3, where prompt and picture are given and never masked). `evaluation/likelihood.py` uses it as a
 bound on the likelihood of an answer.
 
-As the sampler does, this file sees the model as a function: `denoise(canvas, masked)` takes token
-ids (batch, length) and a bool for each, and returns logits (masked places, vocabulary), row by row.
-See `training/batch.py`, `denoiser`.
+As the sampler does, this file sees the model as a function: `denoise(ids, masked)` takes token ids
+(batch, length) and a bool for each, and returns logits (masked positions, vocabulary), in reading
+order (`denoiser` in `training/batch.py`).
 """
 
 from collections.abc import Callable
@@ -31,7 +31,7 @@ def training_loss(
 
     `masking` is the forward process. A schedule of your own is one function in its place, which
     masks each target with probability p(t) and divides by n · p(t) / p′(t), for n targets. The
-    weight of a masked place is p′(t) / p(t), because the loss is an integral over p, and dp = p′(t)
+    weight of a masked position is p′(t) / p(t), for the loss is an integral over p, and dp = p′(t)
     dt. It is 1/p only for the linear schedule, where p′ is 1. (Strictly it is 1 − ε; the paper
     leaves that out.) With another p and the weight 1/p the loss is a different one, and no error
     says so.
@@ -46,10 +46,10 @@ def masked_loss(
     denoise: BatchDenoiser, ids: Tensor, labels: Tensor, mask_id: int, masks: Masks,
     weights: Tensor | None = None,
 ) -> Tensor:
-    """Σ over masked places of −log p(label) / divisor, (batch,), with the masks given.
+    """Σ over masked positions of −log p(label) / divisor, (batch,), with the masks given.
 
     `ids` and `labels` (batch, length) int64. `weights` (batch, length), with a mean of 1 over the
-    targets of each sequence, say how much each place counts; None: all the same. Computed in
+    targets of each sequence, say how much each position counts; None: all the same. Computed in
     float32, or in the type of the logits if that is wider.
     """
     logits = denoise(ids.masked_fill(masks.masked, mask_id), masks.masked)  # (masked, vocabulary)

@@ -1,10 +1,10 @@
 """The forward process: replace some of an answer's tokens by [MASK], and have the model guess them.
 
-Only targets, the places whose label is not -100, are ever masked. Two ways of choosing them are
-here. Training masks every target with the same probability p; the likelihood of a given answer
-rather fixes how many are masked. Both turn a time t in [0, 1) and a uniform number per place into a
-mask: t = 0 masks least, t → 1 everything, and a larger t only adds masks. All draws are made on the
-CPU, so that a seed gives the same masks on every device.
+Only targets, the positions whose label is not -100, are ever masked. There are two ways. Training
+masks each target with the same probability p (`mask_by_time`). The likelihood of an answer is
+estimated with a fixed number of masks instead (`mask_by_count`). Both turn a time t in [0, 1) and a
+uniform number per position into a mask: t = 0 masks least, t → 1 everything, and a larger t only
+adds masks. All draws are made on the CPU, so that a seed gives the same masks on every device.
 """
 
 from collections.abc import Callable
@@ -21,14 +21,14 @@ EPSILON = 1e-3  # ε, the least masking probability
 
 @dataclass(frozen=True)
 class Masks:
-    """Which places are masked, and what a sum over the masked places of a sequence must be divided
-    by to estimate its mean over all targets."""
+    """Which positions are masked, and by what to divide a sum over a sequence's masked positions so
+    that it estimates the mean over all of its targets."""
 
     masked: Tensor  # (batch, length) bool
     divisor: Tensor  # (batch,) float, above 0; the number of masks, expected or actual
 
 
-Masking = Callable[[Tensor, Tensor, Tensor], Masks]  # of labels, t and uniform
+Masking = Callable[[Tensor, Tensor, Tensor], Masks]  # (labels, t, uniform) → masks
 
 
 def draw_times(
@@ -46,14 +46,13 @@ def draw_times(
 
 
 def draw_uniform(labels: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """A number per place of `labels` (batch, length), float32 in [0, 1), on the device of
-    `labels`."""
+    """A number for each of the `labels` (batch, length), float32 in [0, 1), on their device."""
     return torch.rand(labels.shape, generator=generator).to(labels.device)
 
 
 def masking_probability(t: Tensor) -> Tensor:
     """p = (1 − ε) t + ε, in [ε, 1] for t in [0, 1]. It keeps the weight 1/p bounded, and with it
-    the variance of the loss: E[(1/p)² · p] = ∫ dp / p, which from 0 on would be infinite."""
+    the variance of the loss: E[(1/p)² · p] = ∫ dp / p, and from 0 on that is infinite."""
     return (1 - EPSILON) * t + EPSILON
 
 
@@ -82,7 +81,7 @@ def mask_by_count(labels: Tensor, t: Tensor, uniform: Tensor) -> Masks:
 
 
 def _targets(labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Which places are targets, (batch, length) bool, and n, the number of them, (batch,) int64."""
+    """Which positions are targets, (batch, length) bool, and their number n, (batch,) int64."""
     targets = labels != IGNORED
     count = targets.sum(dim=1)
     if (count == 0).any():

@@ -18,7 +18,7 @@ def merge(
     features: Tensor, tiles: Tiles, newline: Tensor, anyres_max: int, newline_position: str
 ) -> Tensor:
     """Merge the projected features of one picture or video: `features` (tiles, p·p, width) and
-    `newline` (width,) → (length, width). The last two arguments are those of the config."""
+    `newline` (width,) → (length, width). `anyres_max` and `newline_position`: see `Config`."""
     if tiles.kind == "video":
         return merge_video(features, newline, newline_position)
     if tiles.kind == "whole":
@@ -35,7 +35,8 @@ def join_tiles(features: Tensor, columns: int, rows: int) -> Tensor:
     """(rows·columns, p·p, width) → the feature map (width, rows·p, columns·p)."""
     side = math.isqrt(features.shape[1])
     grid = features.view(rows, columns, side, side, -1)
-    return grid.permute(4, 0, 2, 1, 3).flatten(3).flatten(1, 2)
+    grid = grid.permute(4, 0, 2, 1, 3)  # (width, rows, p, columns, p)
+    return grid.flatten(3).flatten(1, 2)
 
 
 def unpad(feature_map: Tensor, size: tuple[int, int]) -> Tensor:
@@ -52,7 +53,7 @@ def unpad(feature_map: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def shrink(feature_map: Tensor, num_tokens: int) -> Tensor:
-    """Resize a map of clearly more than `num_tokens` positions bilinearly to about that many."""
+    """Resize a map of clearly more than `num_tokens` positions to about that many, as released."""
     height, width = feature_map.shape[1:]
     factor = math.sqrt(height * width / num_tokens)
     if factor <= 1.1:

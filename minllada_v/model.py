@@ -1,4 +1,4 @@
-"""LLaDA-V: vision tower, projector and language model as one; the splice of features into text."""
+"""LLaDA-V as one model: `splice` makes room for a picture's features, `embed` puts them there."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ from .vision import VisionTower
 
 
 class LLaDAV(nn.Module):
-    """The whole model: logits for every masked token, given the picture, the prompt and the canvas.
+    """The whole model: logits for each position, given pictures, prompt and an unfinished answer.
 
     `compute_dtype` is the type of all activations; weights may be stored in another (see
     `layers.py`). A text-only checkpoint has no `vision_tower`, `mm_projector` and `image_newline`.
@@ -50,9 +50,9 @@ class LLaDAV(nn.Module):
 
     def embed(self, ids: Tensor, features: Sequence[Tensor]) -> Tensor:
         """`inputs_embeds` (batch, length, width) of spliced `ids` (batch, length): a token's
-        embedding or, where the id is -200, the next row of the pictures' `features`, (rows, width)
-        each."""
-        inputs_embeds = self.language_model.embed_tokens(ids.clamp(min=0)).to(self.compute_dtype)
+        embedding or, at -200, the next row of the pictures' `features`, (rows, width) each."""
+        known = ids.clamp(min=0)  # -200 has no embedding; any will do, since it is overwritten
+        inputs_embeds = self.language_model.embed_tokens(known).to(self.compute_dtype)
         nothing = inputs_embeds.new_empty(0, inputs_embeds.shape[-1])
         rows = torch.cat([nothing, *(picture.to(nothing) for picture in features)])
         return inputs_embeds.masked_scatter((ids == IMAGE_ID)[..., None], rows)
@@ -65,8 +65,8 @@ class LLaDAV(nn.Module):
         (n, vocabulary) at the positions `queries` (n,). `features` (rows, width) are those of each
         picture, as `answer.encode_images` gives them.
 
-        `attend` and `position_ids` are those of `LanguageModel.forward`. With `packing.packed` the
-        sequence may be several, one behind another.
+        `attend` and `position_ids` are those of `LanguageModel.forward`. With `packing.packed`,
+        `ids` may be several sequences, one behind another.
         """
         embeds = self.embed(ids[None], features)
         hidden_states = self.language_model(embeds, attend, queries, position_ids)

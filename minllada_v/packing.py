@@ -1,7 +1,7 @@
 """Several canvases in one pass of the model: one behind another, each as long as it is.
 
 All layers but attention treat every position by itself, and attention is told which positions belong together. So
-nothing is padded, and one canvas may run whole beside another one's block.
+nothing is padded, and all of one canvas may run beside a single block of another.
 """
 
 from collections.abc import Sequence
@@ -40,28 +40,28 @@ def update(
 class Segment:
     """One of several sequences that lie one behind another in a pass. Attention never crosses from one to another.
 
-    With a cache, the segment runs only the positions `window` of its sequence, and sees the keys and values of the
-    others as they were when these last ran. The first pass with an empty cache must run all of them.
+    With a cache, only the positions `window` of the sequence run in this pass. They see the keys and values of the
+    other positions as these were when they last ran. The pass that meets an empty cache must run the whole sequence.
     """
 
     num_tokens: int  # that run in this pass
-    num_queries: int  # of these, those whose logits are wanted
-    window: Positions  # where they stand in their sequence
+    num_queries: int  # how many of these need logits
+    window: Positions  # where in the sequence the tokens of this pass stand
     visible: Positions  # the positions of the sequence that they see
     kv_cache: KVCache | None = None
 
 
 def attend_alone(segment: Segment, q: Tensor, k: Tensor, v: Tensor, layer: int) -> Tensor:
     """What one segment's queries gather from its own keys and values, fresh ones and cached ones: like `q`."""
-    if segment.kv_cache is not None:
+    if segment.kv_cache is not None:  # `num_tokens` is the sequence's length when it counts, in the first pass
         k, v = update(segment.kv_cache, layer, k, v, segment.window, segment.num_tokens)
         k, v = k[:, :, segment.visible], v[:, :, segment.visible]
     return attention(q, k, v)
 
 
 def packed(segments: Sequence[Segment]) -> Attend:
-    """Each segment attends to itself and to its own cache. No padding and no mask, so that the fastest attention there
-    is can be used."""
+    """Each segment attends to itself and to its own cache. There is no padding and no mask, so that torch can choose
+    its fastest kernel."""
     num_tokens = [segment.num_tokens for segment in segments]
     num_queries = [segment.num_queries for segment in segments]
 
@@ -92,7 +92,7 @@ def packed_denoiser(model: LLaDAV, features: Sequence[Sequence[Tensor]]) -> Deno
 
     @torch.no_grad()
     def denoise(inputs: Sequence[ModelInput]) -> Tensor:
-        ids, position_ids, queries, segments, shown = [], [], [], [], []
+        ids, position_ids, queries, segments, spliced = [], [], [], [], []
         start = 0  # of the segment, in the pass
         for it in inputs:
             ids.append(it.ids[it.window])
@@ -101,9 +101,9 @@ def packed_denoiser(model: LLaDAV, features: Sequence[Sequence[Tensor]]) -> Deno
             segments.append(Segment(len(ids[-1]), len(it.logits_at), without_gaps(position_ids[-1]),
                                     without_gaps(it.position_ids), it.kv_cache))
             if (ids[-1] == IMAGE_ID).any():  # pictures stand in the prompt, which may rest in a cache
-                shown += features[it.canvas]
+                spliced += features[it.canvas]
             start += len(ids[-1])
-        logits = model(on_device(ids), shown, on_device(queries), packed(segments), on_device(position_ids))
+        logits = model(on_device(ids), spliced, on_device(queries), packed(segments), on_device(position_ids))
         return logits.cpu() if logits.device.type == "mps" else logits  # MPS has no float64
 
     return denoise

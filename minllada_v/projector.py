@@ -6,7 +6,7 @@ from .layers import Linear
 
 
 class Projector(nn.Sequential):
-    """Linear, exact (erf) GELU, Linear: the released `mlp2x_gelu`, with tensors `0.…` and `2.…`."""
+    """Linear, exact (erf) GELU, Linear: the released `mlp2x_gelu`; its tensors are `0.…`, `2.…`."""
 
     def __init__(self, vision_width: int, width: int):
         super().__init__(Linear(vision_width, width), nn.GELU(), Linear(width, width))

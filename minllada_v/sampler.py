@@ -1,9 +1,9 @@
-"""The reverse process: fill a row of [MASK] tokens, the most confident first (LLaDA-V, arXiv
-2505.16933; the method, low-confidence remasking in blocks, is LLaDA's, arXiv 2502.09992).
+"""The reverse process: fill in [MASK] tokens, the surest first (LLaDA-V, arXiv 2505.16933; the
+method, low-confidence remasking in blocks, is LLaDA's, arXiv 2502.09992).
 
 A `Canvas` is one answer being written. Its three methods are the three questions of every step:
-`turns`: when is which block's turn, and what must the model run? `choose`: what is the best token
-at each open position, and how sure is the model of it? `commit`: which of these tokens stay?
+`turns`: when is it a block's turn, and what must the model run? `choose`: what is the best token at
+each open position, and how sure is the model of it? `commit`: which of these tokens stay?
 `sample` leads many canvases through one pass of the model per step.
 
 The sampler knows nothing of pictures or transformers: it asks a function `denoise` for logits at
@@ -34,11 +34,11 @@ class ModelInput:
     """What one pass of the model runs of a canvas. Tensors are on the CPU."""
 
     canvas: int  # its number among those that are sampled together
-    ids: Tensor  # (num_tokens,) the token ids on it
-    position_ids: Tensor  # (num_tokens,) 0, 1, 2, …, with a gap where a stop cut out tokens
-    window: slice  # of the tokens, those that run: all, or the active block beside a cache
-    logits_at: Tensor  # (n,) the tokens, all in the window, whose logits are wanted
-    kv_cache: list | None  # the denoiser's own, the same from step to step; None: not needed
+    ids: Tensor  # (num_tokens,) the token ids on it, without what a stop cut out
+    position_ids: Tensor  # (num_tokens,) where they stand: 0, 1, 2, …, but for that gap
+    window: slice  # which of `ids` run: all, or only the active block if a cache knows the rest
+    logits_at: Tensor  # (n,) which of `ids`, all in the window, need logits
+    kv_cache: list | None  # the denoiser's own, kept from step to step; None: no cache
 
 
 Denoiser = Callable[[Sequence[ModelInput]], Tensor]  # to logits (Σ n, vocabulary), input by input
@@ -48,7 +48,7 @@ Denoiser = Callable[[Sequence[ModelInput]], Tensor]  # to logits (Σ n, vocabula
 class Step:
     """The state after one denoising step. All tensors are on the CPU and belong to the receiver."""
 
-    canvas: Tensor  # (length,) ids of prompt, response and suffix; what is still open is [MASK]
+    canvas: Tensor  # (length,) ids of prompt, response and suffix, [MASK] where it is open
     candidates: Tensor  # (n,) the positions that could be filled in this step
     confidence: Tensor  # (n,) float64, how sure the model is of its token there
     committed: Tensor  # (k,) the positions that were filled
@@ -57,8 +57,8 @@ class Step:
 
 
 def transfer_schedule(masked: int, steps: int) -> Iterator[int]:
-    """How many tokens each of `steps` steps commits: masked // steps, the first masked mod steps
-    steps one more."""
+    """How many of `masked` tokens each of `steps` steps commits: the same for each, and one more
+    in the first steps if there is a remainder."""
     return (masked // steps + (step < masked % steps) for step in range(steps))
 
 
@@ -85,16 +85,16 @@ class Canvas:
         response = torch.full((config.gen_length,), mask_id)
         self.ids = torch.cat([prompt.cpu(), response, torch.tensor(suffix, dtype=torch.long)])
         self.first, self.last = len(prompt), len(prompt) + config.gen_length  # of the response
-        self.end = self.behind = self.last  # a stop moves both left: before it, and behind it
+        self.end = self.behind = self.last  # a stop is found from `end` to `behind`; none yet
         self.visible = torch.arange(len(self.ids))  # the positions that a stop has not cut out
         self.forbidden = torch.tensor(sorted({mask_id, *forbidden}))
-        # Of the canvas with its prompt, and of that without it, for guidance.
+        # One for the canvas and one for guidance, which runs it a second time without its prompt.
         self.kv_caches = ([], []) if config.refresh_every > 1 else (None, None)
         self.steps = 0
 
     def turns(self, number: int) -> Iterator[list[ModelInput]]:
-        """When: what the model is to run before each step. Blocks are filled from left to right,
-        each in its share of the steps. `number` is this canvas's."""
+        """When: what the model must run of canvas `number` before each step. Blocks go from left to
+        right, each in its share of the steps. Sets `candidates` and, how many to fill, `count`."""
         config = self.config
         for start in range(self.first, self.last, config.block_length):
             schedule = transfer_schedule(config.block_length, config.steps // config.blocks)
@@ -111,6 +111,7 @@ class Canvas:
 
     def model_inputs(self, number: int, window: slice) -> list[ModelInput]:
         """The canvas and, for guidance, the canvas whose prompt is masked."""
+        # A gap lies behind the block, so that candidates' positions are their indices in `ids` too.
         prompted = self.ids[self.visible]
         unprompted = torch.cat([torch.full((self.first,), self.mask_id), prompted[self.first:]])
         versions = (prompted, unprompted) if self.config.cfg_scale > 0 else (prompted,)
@@ -119,18 +120,18 @@ class Canvas:
 
     def choose(self, logits: Tensor, *unconditional: Tensor) -> Tensor:
         """What: a token and its confidence for each candidate, (n, 2) float64, on the device of the
-        logits (n, vocabulary). A confidence is NaN where these leave no choice."""
+        logits (n, vocabulary). The confidence is NaN where the best logit is not finite."""
         for u in unconditional:  # classifier-free guidance: u + (w + 1)(c − u)
             logits = u + (self.config.cfg_scale + 1) * (logits - u)
         self.forbidden = self.forbidden.to(logits.device, non_blocking=True)
-        sure = CONFIDENCE.get(self.config.remasking, self.config.remasking)
+        confidence_of = CONFIDENCE.get(self.config.remasking, self.config.remasking)
         choices = []
         for some in logits.split(ROWS_AT_ONCE):
             some = some.to(torch.float64, copy=True).index_fill_(-1, self.forbidden, -torch.inf)
             tokens = best_tokens(some, self.config.temperature, self.generator)
             valid = some.gather(-1, tokens[:, None])[:, 0].isfinite()  # not NaN, +∞ or all −∞
-            confidence = sure(some, tokens, self.generator).where(valid, torch.nan)
-            choices.append(torch.stack([tokens.double(), confidence], dim=-1))
+            confidence = confidence_of(some, tokens, self.generator).where(valid, torch.nan)
+            choices.append(torch.stack([tokens.double(), confidence], dim=-1))  # to fetch as one
         return torch.cat(choices)
 
     def commit(self, choice: Tensor) -> Step:
@@ -151,8 +152,8 @@ class Canvas:
         return Step(self.ids.clone(), self.candidates, confidence, committed, answer, passes)
 
     def stop(self):
-        """End the answer before the earliest stop. With a shortcut, what is behind the stop becomes
-        invisible, for nobody will read it; the exact sampler goes on seeing it, as released."""
+        """End the answer before the earliest stop. With a shortcut, what is behind the stop is
+        cut out, as nobody will read it; the exact sampler goes on running it, as released."""
         response = self.ids[self.first:self.last].tolist()
         self.end = self.first + find_stop(response, self.stops)
         if self.end < self.last and not self.config.exact:
@@ -177,17 +178,17 @@ def sample(denoise: Denoiser, canvases: Sequence[Canvas]) -> Iterator[list[tuple
     """Fill in all canvases; after every pass of the model yields the `Step` of each canvas that
     took part, with its number.
 
-    Canvases know nothing of each other: blocks, stops and refreshes come when they would alone, and
-    one that is finished drops out. Raises `InputError` where the model's logits are not numbers.
+    Canvases know nothing of each other: each has the blocks, stops and refreshes that it would
+    have alone, and drops out when finished. Raises `InputError` for logits that are not numbers.
     """
     turns = [canvas.turns(number) for number, canvas in enumerate(canvases)]
-    while asked := {number: inputs for number, turn in enumerate(turns)
-                    if (inputs := next(turn, None))}:
-        together = [it for inputs in asked.values() for it in inputs]
+    while waiting := {number: inputs for number, turn in enumerate(turns)
+                      if (inputs := next(turn, None))}:
+        together = [it for inputs in waiting.values() for it in inputs]
         logits = iter(denoise(together).split([len(it.logits_at) for it in together]))
         choices = [canvases[number].choose(*(next(logits) for _ in inputs))
-                   for number, inputs in asked.items()]
+                   for number, inputs in waiting.items()]
         fetched = torch.cat(choices).cpu()  # a GPU is waited for only here, once per step
         choices = fetched.split([len(choice) for choice in choices])
         yield [(number, canvases[number].commit(choice))
-               for number, choice in zip(asked, choices, strict=True)]
+               for number, choice in zip(waiting, choices, strict=True)]

@@ -13,13 +13,13 @@ Confidence = Callable[[Tensor, Tensor, torch.Generator | None], Tensor]
 
 
 def probability(logits: Tensor, tokens: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Low-confidence remasking: the model's probability of the chosen token. The noise that a
-    temperature adds has no part in it."""
+    """Low-confidence remasking: the model's probability of the chosen token, without the noise
+    that a temperature adds."""
     return logits.softmax(dim=-1).gather(-1, tokens[:, None])[:, 0]
 
 
 def at_random(logits: Tensor, tokens: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Random remasking: numbers in [0, 1) that say nothing of the model."""
+    """Random remasking: numbers in [0, 1) that have nothing to do with the model."""
     return torch.rand(len(tokens), dtype=logits.dtype, device=logits.device, generator=generator)
 
 
@@ -40,9 +40,9 @@ class SamplerConfig:
     stop: tuple[str, ...] = ()  # ends the answer, as the end of the turn does; matched as tokens
     suffix: str = ""  # text that the answer must lead up to; special tokens in it are plain text
     seed: int = 0  # for temperature and random remasking
-    refresh_every: int = 1  # steps from one run of the whole canvas to the next; 1 is exact
-    threshold: float | None = None  # fill in every token that is so sure; then leave out `steps`
-    factor: float | None = None  # fill in as many as Fast-dLLM's factor rule allows; likewise
+    refresh_every: int = 1  # each n-th step runs the whole canvas, the rest a block; 1 is exact
+    threshold: float | None = None  # fill in all tokens at least this sure; leave out `steps`
+    factor: float | None = None  # fill in as many as this allows (`sure_enough`); likewise
 
     def __post_init__(self):
         for name in ("steps", "block_length"):
@@ -86,15 +86,15 @@ class SamplerConfig:
 
     @property
     def exact(self) -> bool:
-        """Whether no shortcut is taken."""
+        """Whether no shortcut is taken: no cache that grows stale, as many tokens as scheduled."""
         return (self.refresh_every, self.threshold, self.factor) == (1, None, None)
 
 
 def sure_enough(surest: Tensor, config: SamplerConfig) -> int:
-    """How many of the confidences `surest` (n,), in falling order, a shortcut fills in at once.
+    """How many tokens a shortcut fills in, given confidences `surest` in falling order; else 0.
 
     Both rules are Fast-dLLM's (arXiv 2505.22618). `threshold`: all that reach it. `factor` f: the n
-    surest, as long as the n-th has 1 − f / (n + 1); the released code calls this one `threshold`.
+    surest, while the n-th has at least 1 − f / (n + 1); the released code calls it `threshold`.
     """
     if config.threshold is not None:
         return int((surest >= config.threshold).sum())

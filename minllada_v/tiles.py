@@ -1,8 +1,8 @@
 """Pictures to tiles: the vision tower only sees squares of one size.
 
-This is LLaVA-NeXT's anyres scheme. A single picture is shown twice: once as a whole, squeezed into
-one tile, and once cut into a grid of tiles that keeps its detail and shape. Several pictures get
-one padded tile each, and each frame of a video is squeezed into one.
+This is LLaVA-NeXT's anyres (any resolution). A single picture is shown twice: once as a whole,
+squeezed into one tile, and once cut into a grid of tiles that keeps its detail and shape. Several
+pictures get one padded tile each, and each frame of a video is squeezed into one.
 """
 
 import math
@@ -39,16 +39,16 @@ def picture_tiles(pictures: list[Image.Image], config: Config) -> list[Tiles]:
 def anyres_tiles(picture: Image.Image, config: Config) -> Tiles:
     """A base tile with the whole picture, then the grid of tiles in reading order:
     `(1 + columns·rows, 3, S, S)`."""
-    side = config.vision.image_size
-    columns, rows = choose_grid(picture.size, config.grids, side)
-    padded = fit_on_black(picture, (columns * side, rows * side))
-    corners = [(x * side, y * side) for y in range(rows) for x in range(columns)]
-    base = picture.resize((side, side), Image.Resampling.BICUBIC)  # its shape is lost
-    tiles = [base, *(padded.crop((x, y, x + side, y + side)) for x, y in corners)]
+    tile_size = config.vision.image_size
+    columns, rows = choose_grid(picture.size, config.grids, tile_size)
+    padded = fit_on_black(picture, (columns * tile_size, rows * tile_size))
+    corners = [(x * tile_size, y * tile_size) for y in range(rows) for x in range(columns)]
+    base = picture.resize((tile_size, tile_size), Image.Resampling.BICUBIC)  # its shape is lost
+    tiles = [base, *(padded.crop((x, y, x + tile_size, y + tile_size)) for x, y in corners)]
     return Tiles(to_pixel_values(tiles), "anyres", picture.size, (columns, rows))
 
 
-def square_tile(picture: Image.Image, tile: int) -> Tiles:
+def square_tile(picture: Image.Image, tile_size: int) -> Tiles:
     """The picture in the centre of a grey square, resized to one tile: `(1, 3, S, S)`. Raises
     `InputError` if the square would have more pixels than Pillow considers safe."""
     side = max(picture.size)
@@ -57,31 +57,31 @@ def square_tile(picture: Image.Image, tile: int) -> Tiles:
                          "padded to a square; crop it")
     square = Image.new("RGB", (side, side), GREY)
     square.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
-    return Tiles(to_pixel_values([square.resize((tile, tile), Image.Resampling.BICUBIC)]), "square")
+    return replace(whole_tile(square, tile_size), kind="square")
 
 
-def video_tiles(frames: list[Image.Image], tile: int) -> Tiles:
+def video_tiles(frames: list[Image.Image], tile_size: int) -> Tiles:
     """Each frame squeezed into one tile: `(frames, 3, S, S)`."""
-    squeezed = [frame.resize((tile, tile), Image.Resampling.BICUBIC) for frame in frames]
+    squeezed = [frame.resize((tile_size, tile_size), Image.Resampling.BICUBIC) for frame in frames]
     return Tiles(to_pixel_values(squeezed), "video")
 
 
-def whole_tile(picture: Image.Image, tile: int) -> Tiles:
+def whole_tile(picture: Image.Image, tile_size: int) -> Tiles:
     """The picture squeezed into one tile, for the first stage of training: `(1, 3, S, S)`."""
-    return replace(video_tiles([picture], tile), kind="whole")
+    return replace(video_tiles([picture], tile_size), kind="whole")
 
 
 def choose_grid(
-    size: tuple[int, int], grids: tuple[tuple[int, int], ...], tile: int
+    size: tuple[int, int], grids: tuple[tuple[int, int], ...], tile_size: int
 ) -> tuple[int, int]:
     """The grid (columns, rows) that keeps most of the picture's pixels; of equals the one that
-    leaves least of its tiles empty, then the first."""
+    leaves least of its area empty, then the first."""
     width, height = size
 
     def quality(grid: tuple[int, int]) -> tuple[int, int]:
-        grid_width, grid_height = grid[0] * tile, grid[1] * tile
+        grid_width, grid_height = grid[0] * tile_size, grid[1] * tile_size
         scale = min(grid_width / width, grid_height / height)
-        effective = min(int(width * scale) * int(height * scale), width * height)
+        effective = min(int(width * scale) * int(height * scale), width * height)  # pixels kept
         wasted = grid_width * grid_height - effective
         return effective, -wasted
 

@@ -1,8 +1,8 @@
 """Text to token ids and back: byte-level BPE (arXiv 1508.07909, on bytes as in GPT-2).
 
 Encoding goes in three steps: a regular expression cuts the text into pieces (words, digits, runs
-of spaces), each piece becomes UTF-8 bytes, and pairs of neighbours are merged, the pair that was
-learned first going first. `tokenizer_json.py` reads a tokenizer from its file.
+of spaces), each piece becomes UTF-8 bytes, and neighbouring tokens are merged, in the order in
+which these merges were learned. `tokenizer_json.py` reads a tokenizer from its file.
 """
 
 import heapq
@@ -33,9 +33,9 @@ class Tokenizer:
         self, vocabulary: Mapping[str, int], merges: Sequence[tuple[str, str]], pattern: str,
         special: Mapping[str, int], skipped: Collection[int] = (),
     ):
-        """`vocabulary` maps tokens, in byte characters, to ids. It has every byte, and what each
-        of the `merges`, first learned first, makes. `pattern`, for Python's `re`, finds the pieces.
-        `skipped` are the ids of those special tokens that `decode` can leave out."""
+        """`vocabulary` maps tokens, in byte characters, to ids: all bytes, and the result of each
+        merge. `merges` come in the order they were learned. `pattern`, for Python's `re`, finds the
+        pieces. `skipped` are the ids of those special tokens that `decode` can leave out."""
         self.special = dict(special)
         self._ids = dict(vocabulary)
         self._ranks = {pair: rank for rank, pair in enumerate(merges)}
@@ -43,8 +43,8 @@ class Tokenizer:
         self.largest_id = max(self._tokens)
         self._skipped = set(skipped)
         self._pattern = re.compile(pattern)
-        longest_first = sorted(filter(None, special), key=len, reverse=True)
-        self._special_pattern = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
+        contents = sorted(filter(None, special), key=len, reverse=True)  # the longest match wins
+        self._special_pattern = re.compile("|".join(map(re.escape, contents)) or r"(?!)")  # or none
         self._merge = lru_cache(maxsize=1 << 16)(self._merge)  # words repeat
 
     def token_id(self, content: str) -> int:
@@ -56,7 +56,7 @@ class Tokenizer:
     def encode(self, text: str, special_tokens: bool = False) -> list[int]:
         """Token ids of `text`. Strings such as `<|eot_id|>` in it are plain text, so what a user
         types can never forge a chat turn; only with `special_tokens=True` do they become the
-        special ids. Raises `InputError` for lone surrogates."""
+        special ids. Raises `InputError` if the text is not valid Unicode."""
         try:
             text.encode("utf-8")
         except UnicodeEncodeError as error:
@@ -85,7 +85,7 @@ class Tokenizer:
             return token.encode("utf-8")
 
     def _split(self, text: str) -> Iterator[str]:
-        """Cut `text` into pieces that merges never cross. What the pattern skips is a piece too."""
+        """Cut `text` into pieces that merges never cross. Text between matches is a piece too."""
         end = 0
         for match in self._pattern.finditer(text):
             if match.start() > end:
@@ -97,11 +97,11 @@ class Tokenizer:
             yield text[end:]
 
     def _merge(self, piece: str) -> tuple[int, ...]:
-        """Merge the pair of lowest rank, the leftmost of equals, until none is left; returns ids. A
-        heap and a linked list of symbols make this n log n, for a page of Chinese is one piece."""
+        """Merge the pair of lowest rank, the leftmost of equals, until none is left; returns ids.
+        A page of Chinese is one piece: a heap and a linked list (before, after) keep it n log n."""
         symbols = [BYTE_TO_CHARACTER[byte] for byte in piece.encode("utf-8")]
         before, after = list(range(-1, len(symbols))), list(range(1, len(symbols) + 1))
-        heap: list[tuple[int, int]] = []  # (rank, where the left one of the pair stands)
+        heap: list[tuple[int, int]] = []  # (rank, index of the pair's left symbol)
 
         def rank(left: int) -> int | None:
             if left < 0 or not symbols[left] or after[left] >= len(symbols):
@@ -120,9 +120,9 @@ class Tokenizer:
                 continue  # one of the two has since been merged with another neighbour
             right = after[left]
             symbols[left] += symbols[right]
-            symbols[right] = ""
+            symbols[right] = ""  # gone
             after[left] = after[right]
-            before[after[right]] = left
+            before[after[right]] = left  # `before` has an entry for the end, too
             push(before[left])
             push(left)
         return tuple(self._ids[symbol] for symbol in symbols if symbol)

@@ -1,7 +1,7 @@
 """The vision tower: a SigLIP 2 ViT (arXiv 2502.14786) without last layer, final norm and pooling.
 
 A tile is cut into patches, each patch becomes a vector, and 26 pre-norm transformer blocks let the
-patches look at each other. What comes out of the last one is what the language model gets to see.
+patches look at each other. What the last one puts out goes to the projector.
 """
 
 import torch.nn.functional as F
@@ -68,7 +68,7 @@ class VisionTower(nn.Module):
         self.patch_embedding = nn.Conv2d(3, width, patch, stride=patch)
         self.position_embedding = nn.Embedding(config.patches_per_side**2, width)
         self.layers = nn.ModuleList(VisionLayer(config) for _ in range(config.kept_layers))
-        # In the released checkpoint and never applied; with it one that we write is complete.
+        # Never applied. The released checkpoint has it, and those that we write are to be complete.
         self.post_layernorm = LayerNorm(width, eps=config.layer_norm_eps)
 
     def forward(self, pixel_values: Tensor) -> Tensor:

@@ -128,3 +128,10 @@ def test_on_a_canvas_only_the_last_answer_is_asked_for_just_as_in_use(turns, spa
     assert turn_ids[-room:] == [len(turns) - 1] * room and set(turn_ids) == set(range(len(turns)))
     with pytest.raises(InputError, match=f"{len(answer)} tokens long, and the canvas only {len(answer) - 1}"):
         canvas_example(tokenizer, conversation, 0, len(answer) - 1)
+
+
+@pytest.mark.parametrize("speakers", ["human human gpt", "human human", "human gpt gpt gpt", "gpt human", "human", ""])
+def test_on_a_canvas_human_and_gpt_take_turns(speakers):
+    conversation = [{"from": who, "value": "Is it red?"} for who in speakers.split()]
+    with pytest.raises(InputError, match="human and gpt in turn"):
+        canvas_example(golden_model()[1], conversation, 0, 40)
