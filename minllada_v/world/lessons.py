@@ -25,8 +25,8 @@ def often(**times: int) -> tuple[str, ...]:
 PLAIN_PRACTICE = often(**{"plain colour": 1, "plain shape": 2, "plain count": 4, "plain yes_no": 3, "plain where": 6,
                           "plain number": 3, "plain bars": 1, "plain describe": 2, "plain dialogue": 4,
                           "plain difference": 3, "plain motion": 1})
-PRACTICE = often(colour=2, shape=3, count=8, yes_no=7, where=30, place=6, number=2, bars=5, describe=7, dialogue=10,
-                 difference=6, motion=3, not_there=5, unknown=3, no_shapes=3)
+PRACTICE = often(colour=3, shape=4, count=7, yes_no=6, where=26, place=8, number=3, bars=5, describe=5, dialogue=10,
+                 difference=4, motion=3, not_there=5, unknown=8, no_shapes=3)
 LESSONS = {
     "everything": Lesson(),
     "practice": Lesson(PRACTICE, sizes=(SIZES[0], *SIZES)),  # pictures of one tile twice as often: they cost less
@@ -35,7 +35,7 @@ LESSONS = {
     "plain-where": Lesson(("plain where",), max_shapes=2, sizes=SIZES[:1]),
     "patches": Lesson(often(**{"plain describe": 4, "plain number": 8, "plain bars": 1, "plain motion": 1,
                                "plain difference": 1})),
-    "first-lesson": Lesson(("colour", "shape"), max_shapes=2, sizes=SIZES[:1]),
+    "first-lesson": Lesson(("colour", "shape", "shape"), max_shapes=2, sizes=SIZES[:1]),
     # Each ability alone, small.
     **{ability: Lesson((ability,), max_shapes=4 if ability in ("count", "describe") else 2, sizes=SIZES[:1])
        for ability in ABILITIES},
@@ -44,7 +44,7 @@ LESSONS = {
 # A preset is the command lines that it runs, one after another. {out} is the folder of the run.
 PRESETS = {
     "first-lesson": (
-        "--out {out}/vision --world first-lesson --config {config} --stage vision --steps 700 --batch-size 16 "
+        "--out {out}/vision --world first-lesson --config {config} --stage vision --steps 600 --batch-size 16 "
         "--learning-rate 1.2e-3 --vision-learning-rate 1.2e-3",
         "--out {out}/tune --world first-lesson --from {out}/vision/last --steps 2200 --batch-size 16 --canvas 20 "
         "--learning-rate 1.2e-3 --vision-learning-rate 0",
@@ -59,7 +59,11 @@ PRESETS = {
         "--canvas 20 --learning-rate 1.2e-3 --vision-learning-rate 0 --workers 1",
         "--out {out}/4-plain --world plain --from {out}/3-where/last --steps 14000 --batch-size 16 --canvas 20 "
         "--learning-rate 1.2e-3 --vision-learning-rate 2.4e-4 --workers 1",
-        "--out {out}/5-talk --world practice --from {out}/4-plain/last --steps 20000 --batch-size 16 --canvas 20 "
-        "--learning-rate 1.2e-3 --vision-learning-rate 2.4e-4 --workers 1",
+        "--out {out}/5-talk --world practice --from {out}/4-plain/last --steps 21000 --batch-size 16 --canvas 20 "
+        "--learning-rate 8e-4 --vision-learning-rate 1.6e-4 --workers 1",
+        "--out {out}/6-where --world where --from {out}/5-talk/last --steps 2100 --batch-size 16 --canvas 20 "
+        "--learning-rate 1.2e-3 --vision-learning-rate 0 --workers 1",
+        "--out {out}/7-practice --world practice --from {out}/6-where/last --steps 2300 --batch-size 16 --canvas 20 "
+        "--learning-rate 8e-4 --vision-learning-rate 1.6e-4 --workers 1",
     ),
 }
