@@ -154,7 +154,7 @@ def test_the_bundled_question_was_never_trained():
 
 def test_the_built_in_model_knows_its_world_and_what_it_does_not_know():
     """Of 2 questions of each ability in trained wordings, and 2 in wordings that are held out, at most 10 are answered
-    wrong. (Its README has the table, of many more.) So neither weights nor code can drift away from the other unseen."""
+    wrong. (Its README has the table, of more.) So neither weights nor code can drift away from the other unseen."""
     model, tokenizer = load_pretrained(device="cpu")
     benchmark = replace(BENCHMARKS["small-world"], sampler=SamplerConfig(model.config.gen_length))
     records = Judge(model, tokenizer, benchmark).records(world_questions(2))
