@@ -24,13 +24,18 @@ def kind_of(path: str | Path) -> str:
         raise InputError(f"{path} cannot be read: {error.strerror}") from None
 
 
-def read_file(path: str | Path) -> bytes:
-    """The content of a file. Raises `InputError` if it cannot be read, or is a pipe or a device, which may not end."""
+def check_file(path: str | Path, wanted: str = "a file"):
+    """Raises `InputError` unless `path` is a file. A pipe or a device, which may have no end, is none."""
     kind = kind_of(path)
     if kind == "nothing":
         raise InputError(f"{path} does not exist")
     if kind != "file":
-        raise InputError(f"{path} is a {kind}, not a file")
+        raise InputError(f"{path} is a {kind}, not {wanted}")
+
+
+def read_file(path: str | Path) -> bytes:
+    """The content of a file. Raises `InputError` if there is none, or it cannot be read."""
+    check_file(path)
     try:
         return Path(path).read_bytes()
     except OSError as error:

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageFile, ImageSequence, UnidentifiedImageError
 
 from .errors import InputError
-from .files import kind_of
+from .files import check_file, kind_of
 
 # Pillow knows these names, and writes such files or only recognizes them.
 NOT_READ = {"BUFR", "GRIB", "HDF5", "MPEG", "PALM", "PDF", "WMF"}
@@ -103,11 +103,7 @@ def _number_order(file: Path) -> list:
 
 
 def _opened(path: str | Path) -> Image.Image:
-    kind = kind_of(path)
-    if kind == "nothing":
-        raise InputError(f"{path} does not exist")
-    if kind != "file":
-        raise InputError(f"{path} is a {kind}, not a picture")
+    check_file(path, "a picture")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)

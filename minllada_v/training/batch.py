@@ -1,8 +1,9 @@
 """Training examples of different length side by side, in one tensor.
 
-There are two kinds of padding. The first, with <|endoftext|> in ids and labels, is learned: the model shall write it,
-and that is how it learns to stop. Once the pictures have taken their places, lengths may still differ. The second kind
-evens that out. It is never attended to and no target, so it changes no number.
+There are two kinds of padding. The first, with <|endoftext|> in ids and labels, is a target, as released: positions
+behind the end of an answer must show something. (What ends the answer is <|eot_id|>.) Once the pictures have taken
+their places, lengths may still differ. The second kind evens that out. It is never attended to and no target, so it
+changes no number.
 """
 
 from collections.abc import Sequence
