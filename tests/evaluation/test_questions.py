@@ -246,24 +246,25 @@ def test_a_picture_is_read_once_for_all_questions_about_it(tmp_path, monkeypatch
 
 
 def test_the_small_world_is_always_the_same_and_held_out():
-    """`count` of each ability; they are the samples of the test split with the first seeds, whoever draws them."""
+    """`count` of each ability, then as many in wordings that are held out; they are the samples of the test split with
+    the first seeds, whoever draws them."""
     questions = world_questions(3)
-    ids = [f"{ability} {seed}" for ability in ABILITIES for seed in range(3)]
+    ids = [f"{ability}{new} {seed}" for new in ("", ", new") for ability in ABILITIES for seed in range(3)]
     assert [question.id for question in questions] == ids
     for question in questions:
-        ability, seed = question.id.split()
-        sample = draw_sample(ability, int(seed), "test")
-        assert question.group == ability
+        group, _, seed = question.id.rpartition(" ")
+        sample = draw_sample(group.removesuffix(", new"), int(seed), "test", held_out=group.endswith(", new"))
+        assert question.group == group
         assert [text for asked, (answered,) in question.turns for text in (asked, answered)] == [
             message["value"] for message in sample.conversation]
         pictures = question.video if sample.video else question.images
         assert [shown.tobytes() for shown in pictures] == [shown.tobytes() for shown in sample.pictures]
-    assert [question.turns for question in world_questions(5) if int(question.id.split()[1]) < 3] == [
+    assert [question.turns for question in world_questions(5) if int(question.id.split()[-1]) < 3] == [
         question.turns for question in questions]
 
 
 def test_half_of_the_small_worlds_yes_no_questions_are_traps():
     """In the 40 that are asked where nobody says how many: always saying yes is right in about half of them."""
     said = [question.turns[0][1][0] for question in world_questions(WORLD_COUNT) if question.group == "yes_no"]
-    assert len(said) == WORLD_COUNT and 17 <= sum(answer.endswith(" yes") for answer in said) <= 23
-    assert all(answer.endswith((" yes", " no")) for answer in said)
+    assert len(said) == WORLD_COUNT and 14 <= sum(answer.startswith("Yes, ") for answer in said) <= 26
+    assert all(answer.startswith(("Yes, ", "No, ")) for answer in said)
