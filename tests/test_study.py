@@ -125,7 +125,7 @@ def test_with_and_without_alignment_models_learn_for_as_many_updates():
 
 @pytest.mark.parametrize("lesson", lessons.ABILITIES)
 def test_answers_fit_on_the_canvas_and_pictures_are_as_the_lesson_says(lesson):
-    tokenizer = read_tokenizer(ROOT / "minllada_v" / "builtin" / "tokenizer.json")
+    tokenizer = read_tokenizer(ROOT / "tutorials" / "study" / "model" / "tokenizer.json")
     room = plan.TURN if lesson == "dialogues" else plan.CANVAS
     samples = list(islice(lessons.draw(lesson, 4), 150))
     assert {sample.ability for sample in samples} == {*lessons.ABILITIES[lesson]}

@@ -2,7 +2,8 @@
 
 `python tutorials/study/lessons.py --lesson questions --seed 1 --counts 320 5120 --out DIR` writes 5120 samples and, for
 each count, a file that names so many of them: a smaller set is the beginning of a larger one. What the models are
-tested on is drawn in the same way, from the test split.
+tested on is drawn in the same way, from the test split. Questions and answers are those of the plain language, for
+which `model/` holds the configuration and the tokenizer.
 """
 
 import argparse
@@ -15,16 +16,16 @@ from itertools import islice
 from pathlib import Path
 
 from minllada_v.errors import InputError, complain
-from minllada_v.world.questions import description
+from minllada_v.world.plain import description
 from minllada_v.world.samples import Sample, draw_samples, write_samples
 from minllada_v.world.scenes import SIZES
 
 SIZE, SHAPES = SIZES[0], 2  # pictures of one tile, with at most so many shapes
 ABILITIES = {  # the more often one is named, the more often it is drawn
-    "questions": ("colour", "shape", "describe", "describe"),
-    "dialogues": ("colour", "shape", "dialogue", "dialogue", "dialogue", "dialogue"),
-    "captions": ("describe",),
-    "reading": ("colour", "shape", "describe", "describe"),
+    "questions": ("plain colour", "plain shape", "plain describe", "plain describe"),
+    "dialogues": ("plain colour", "plain shape", *4 * ("plain dialogue",)),
+    "captions": ("plain describe",),
+    "reading": ("plain colour", "plain shape", "plain describe", "plain describe"),
 }
 
 
@@ -36,7 +37,7 @@ def draw(lesson: str, seed: int, split: str = "train") -> Iterator[Sample]:
     "reading" nothing is shown: what a picture would show is told, in front of the question.
     """
     for sample in draw_samples(seed, split, SHAPES, [SIZE], ABILITIES[lesson]):
-        if sample.ability == "dialogue" and "where" in sample.conversation[2]["value"]:
+        if sample.ability == "plain dialogue" and "where" in sample.conversation[2]["value"]:
             continue
         if lesson == "dialogues":
             first, *others = sample.conversation
