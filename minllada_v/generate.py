@@ -107,7 +107,7 @@ def fill_in_defaults(arguments: argparse.Namespace, folder: Path) -> list[str]:
         asks = asks and arguments.batch is None
         arguments.prompt = DESCRIBE if asks else arguments.prompt
         return ["the built-in model knows only its small world of drawn shapes, digits and bars (see "
-                "world/questions.py); what it says about other pictures means nothing"] + [f"asked: {DESCRIBE}"] * asks
+                "builtin/README.md)"] + [f"asked: {DESCRIBE}"] * asks
     example = read_json(folder / "example.json")
     picture = folder / example["image"]
     arguments.image = [str(picture)]
