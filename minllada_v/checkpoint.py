@@ -51,10 +51,13 @@ def load_pretrained(
 
 
 def checkpoint_folder(path: str | Path | None = None) -> Path:
-    """The folder `path`, or that of the built-in model. Raises `InputError` if there is none."""
+    """The folder `path`, or that of the built-in model. Raises `InputError` if there is none, or just an adapter."""
     folder = BUILTIN if path is None else Path(path)
     if kind_of(folder) != "folder":
         raise InputError(f"{folder} is not a folder; give the folder with the checkpoint's config.json")
+    if (folder / "adapter_config.json").exists():
+        raise InputError(f"{folder} holds a LoRA adapter; merge it into the weights first (convert --adapter), or give "
+                         "it as --adapter beside them")
     return folder
 
 
@@ -117,11 +120,10 @@ def open_tensors(folder: Path) -> dict[str, Tensor]:
     Reads `model.safetensors` or the shards of `model.safetensors.index.json`. Raises `InputError` if neither is
     there, a file is missing or broken, the index points outside the folder, or a LoRA adapter would change the weights.
     """
-    if (folder / "adapter_config.json").exists():
-        raise InputError(f"{folder} holds a LoRA adapter; merge it into the weights first")
+    checkpoint_folder(folder)
     single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
     if single.exists():
-        return _open_file(single)
+        return open_file(single)
     if not index.exists():
         raise InputError(f"{folder} has neither model.safetensors nor model.safetensors.index.json; "
                          "weights in other formats are not read")
@@ -131,14 +133,15 @@ def open_tensors(folder: Path) -> dict[str, Tensor]:
     for shard in set(weight_map.values()):
         if shard in ("", ".", "..") or re.search(r"[/\\:]", shard):
             raise InputError(f"{index} points outside the folder, to {quote(shard)}; shards must lie beside it")
-    shards = {shard: _open_file(folder / shard) for shard in sorted(set(weight_map.values()))}
+    shards = {shard: open_file(folder / shard) for shard in sorted(set(weight_map.values()))}
     for name, shard in weight_map.items():
         if name not in shards[shard]:
             raise InputError(f"{folder / shard} lacks the tensor {name} that {index.name} expects there")
     return {name: shards[shard][name] for name, shard in weight_map.items()}
 
 
-def _open_file(path: Path) -> dict[str, Tensor]:
+def open_file(path: Path) -> dict[str, Tensor]:
+    """Every tensor of a safetensors file, memory-mapped on the CPU. Raises `InputError` if it is missing or broken."""
     if kind_of(path) != "file":
         raise InputError(f"{path} is missing, or not a file")
     try:
@@ -185,10 +188,10 @@ def find_weights(model: LLaDAV, tensors: dict[str, Tensor], folder: Path) -> dic
         problems = [f"{released_name(name)} {shape} is missing"
                     for name, shape in expected.items() if name not in found]
     if problems:
-        raise InputError(f"{folder}: {_shortened(problems, '; ')}")
+        raise InputError(f"{folder}: {shortened(problems, '; ')}")
     if leftover:
         print(f"{folder}: {len(leftover)} tensors have no place in the model and are ignored: "
-              f"{_shortened(leftover, ', ')}", file=sys.stderr)
+              f"{shortened(leftover, ', ')}", file=sys.stderr)
     return found
 
 
@@ -214,6 +217,7 @@ def _would_matter(name: str, ours: str | None, config: Config) -> bool:
     return not layer or int(layer[1]) < config.vision.kept_layers
 
 
-def _shortened(items: list[str], separator: str) -> str:
+def shortened(items: list[str], separator: str) -> str:
+    """At most four of the `items` on one line, and how many more there are."""
     shown = separator.join(item if len(item) <= 300 else item[:299] + "…" for item in items[:4])
     return shown if len(items) <= 4 else f"{shown}{separator}and {len(items) - 4} more"
