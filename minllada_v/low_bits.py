@@ -6,19 +6,22 @@ other number lies nearer: |w − ŵ| ≤ |s| / 2.
 
 There is one level more below zero than above. So a scale is negative where the largest weight is positive: the extra
 level goes where it is needed, and a weight of zero stays zero. On Gaussian weights the error of 4 bits is 0.095 of the
-weights' own size, 0.108 with the levels −7 … 7. NF4, the levels of QLoRA (arXiv 2305.14314), gets 0.092, but looks every
-weight up in a table, which takes a CPU longer than the multiplication here (see tests/bench/low_bits.py).
+weights' own size, 0.108 with the levels −7 … 7. NF4, the levels of QLoRA (arXiv 2305.14314), gets 0.092, but looks
+every weight up in a table, which takes a CPU longer than the multiplication here (see tests/bench/low_bits.py).
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd import Function
+from tqdm import tqdm
 
 from .errors import InputError
+from .model import LLaDAV
+from .tensor_names import released_name
 
 GROUP = 64  # inputs that share a scale, with 4 bits
 SMALLEST = 2.0**-126  # of scales: below it lie numbers that some processors take for zero
@@ -28,9 +31,9 @@ def pack(rows: Tensor, bits: int) -> tuple[Tensor, Tensor]:
     """Rows of a weight matrix (n, inputs), in any float type, as `bits` 8 or 4: (weight, scale).
 
     With 8 bits `weight` is (n, inputs) int8 and `scale` (n, 1) bfloat16. With 4 bits `weight` is (n, ⌈inputs / 2⌉)
-    uint8 and `scale` (n, ⌈inputs / 64⌉) bfloat16. Byte j holds input j in its lower four bits and input j + ⌈inputs / 2⌉
-    in its upper four, both in two's complement. Raises `InputError` for weights that are not finite, or as large as
-    numbers get.
+    uint8 and `scale` (n, ⌈inputs / 64⌉) bfloat16. Byte j holds input j in its lower four bits and input
+    j + ⌈inputs / 2⌉ in its upper four, both in two's complement. Raises `InputError` for weights that are not finite,
+    or as large as numbers get.
     """
     inputs, most = rows.shape[1], 2 ** (bits - 1)
     group = inputs if bits == 8 else GROUP
@@ -121,3 +124,47 @@ class _Product(Function):
         rows = _unpacked(*context.saved_tensors, context.inputs, gradient.dtype)
         parts = gradient.split(rows_at_once(context.inputs, gradient.device), dim=-1)
         return sum(part @ some for part, some in zip(parts, rows, strict=True)), None, None
+
+
+def shrink_layers(model: LLaDAV):
+    """Put low-bit layers without weights, as the config says, in place of the language model's linear layers.
+
+    Only `lm_head` stays with 8 bits: nothing behind it evens out its errors. Where it has the embeddings' weights, it
+    stays as it is.
+    """
+    for parent in list(model.language_model.modules()):
+        for name, linear in list(parent.named_children()):
+            bits = 8 if name == "lm_head" else model.config.weight_bits
+            if isinstance(linear, nn.Linear) and not (name == "lm_head" and model.config.tied_embeddings):
+                setattr(parent, name, LowBitLinear(linear.in_features, linear.out_features, bits))
+
+
+def low_bit_layers(model: nn.Module) -> dict[str, LowBitLinear]:
+    """The low-bit layers in a model, by name."""
+    return {name: layer for name, layer in model.named_modules() if isinstance(layer, LowBitLinear)}
+
+
+def low_bit_types(model: nn.Module) -> dict[str, torch.dtype]:
+    """The types of their weights and scales, by name."""
+    return {f"{name}.{key}": part.dtype for name, layer in low_bit_layers(model).items()
+            for key, part in layer.named_parameters()}
+
+
+def pack_weights(model: LLaDAV, read: Callable[[str, slice], Tensor], device: torch.device) -> dict[str, Tensor]:
+    """Weights and scales for the low-bit layers of `model`, by name, on `device`.
+
+    `read` gives some rows of a weight in a float type, so no matrix need ever be there whole. Raises `InputError` as
+    `pack` does, with the name.
+    """
+    packed = {}
+    for name, layer in tqdm(low_bit_layers(model).items(), desc="packing", unit="matrix", delay=2, leave=False):
+        weight, scale = (torch.empty_like(part, device=device) for part in (layer.weight, layer.weight_scale))
+        some = rows_at_once(layer.in_features, device)
+        for first in range(0, layer.out_features, some):
+            rows = slice(first, first + some)
+            try:
+                weight[rows], scale[rows] = pack(read(f"{name}.weight", rows).to(device), layer.bits)
+            except InputError as error:
+                raise InputError(f"{released_name(name)}.weight: {error}") from None
+        packed |= {f"{name}.weight": weight, f"{name}.weight_scale": scale}
+    return packed
