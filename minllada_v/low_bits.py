@@ -121,9 +121,11 @@ class _Product(Function):
 
     @staticmethod
     def backward(context, gradient: Tensor) -> tuple[Tensor, None, None]:
-        rows = _unpacked(*context.saved_tensors, context.inputs, gradient.dtype)
+        dtype = gradient.dtype
+        rows = _unpacked(*context.saved_tensors, context.inputs, dtype)
         parts = gradient.split(rows_at_once(context.inputs, gradient.device), dim=-1)
-        return sum(part @ some for part, some in zip(parts, rows, strict=True)), None, None
+        wide = torch.promote_types(dtype, torch.float32)  # in which to add up
+        return sum((part @ some).to(wide) for part, some in zip(parts, rows, strict=True)).to(dtype), None, None
 
 
 def shrink_layers(model: LLaDAV):
