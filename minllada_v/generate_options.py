@@ -54,6 +54,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
            help="auto, cpu, cuda or mps")
     option("--dtype", metavar="TYPE", choices=tuple(DTYPES), default="auto",
            help="auto (as stored), float32, bfloat16 or float16")
+    option("--bits", metavar="N", type=int, choices=(8, 4), help="store weights in 8 or 4 bits while loading them")
     option("--compile", action="store_true", help="fast on a GPU: compile the layers; needs a compiler")
     option("--watch", action="store_true", help="show the answer filling in, on a terminal")
     option("--trace", metavar="FILE", help="draw the denoising, as a .gif or a .png")
