@@ -53,13 +53,13 @@ def pack(rows: Tensor, bits: int) -> tuple[Tensor, Tensor]:
 
 
 def round_up(x: Tensor) -> Tensor:
-    """The nearest bfloat16 that are not below `x`, positive float32."""
+    """`x`, positive float32, as bfloat16, never less."""
     nearest = x.bfloat16()
     return torch.where(nearest < x, nearest.nextafter(nearest.new_tensor(math.inf)), nearest)
 
 
 def unpack(weight: Tensor, scale: Tensor, inputs: int, dtype: torch.dtype) -> Tensor:
-    """The rows (n, inputs) in `dtype` that `pack` stored, the type of `weight` says in how many bits."""
+    """The rows (n, inputs) that `pack` stored, in `dtype`. The type of `weight` says in how many bits they are."""
     group = inputs
     if weight.dtype == torch.uint8:  # shifted back as int8, four bits bring their sign with them
         low, high = (weight << 4).view(torch.int8) >> 4, weight.view(torch.int8) >> 4
@@ -160,7 +160,7 @@ def pack_weights(model: LLaDAV, read: Callable[[str, slice], Tensor], device: to
     """
     packed = {}
     for name, layer in tqdm(low_bit_layers(model).items(), desc="packing", unit="matrix", delay=2, leave=False):
-        weight, scale = (torch.empty_like(part, device=device) for part in (layer.weight, layer.weight_scale))
+        weight, scale = (torch.empty(part.shape, dtype=part.dtype, device=device) for part in layer.parameters())
         some = rows_at_once(layer.in_features, device)
         for first in range(0, layer.out_features, some):
             rows = slice(first, first + some)
