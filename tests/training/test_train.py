@@ -862,7 +862,7 @@ def test_wrong_options_are_named(tmp_path, capsys, arguments, problem):
 def test_the_examples_of_the_help_are_sound():
     lines = EXAMPLES.split("\n\n")[0].replace("\\\n", "").splitlines()[1:]
     stages = [parse_arguments(line.split("minllada_v.train")[1].split()) for line in lines]
-    assert len(stages) == 3 and all(len(stage) == 1 for stage in stages)
+    assert len(stages) == 4 and all(len(stage) == 1 for stage in stages)
 
 
 def test_a_folder_with_something_else_is_left_alone(tmp_path, capsys):
