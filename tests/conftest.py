@@ -1,5 +1,23 @@
-"""The tests' tensors are tiny: on them a second thread only waits for the first."""
+"""Where the tests compute, and on how many threads."""
 
 import os
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported, here and in processes that tests start
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported; with tiny tensors a second waits
+
+
+def pytest_addoption(parser):
+    parser.addoption("--device", choices=("cpu", "cuda"), default="cpu", help="where the models of the tests compute")
+
+
+def pytest_configure(config):
+    """Before torch and any test are imported. What tests start has the same environment."""
+    os.environ["TEST_DEVICE"] = config.getoption("device")
+    if os.environ["TEST_DEVICE"] == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # or commands would take a GPU where there is one
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        raise pytest.UsageError("--device cuda: this machine, or this PyTorch, has none")
