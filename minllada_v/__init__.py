@@ -18,8 +18,8 @@
 
       answer          a question in, text out; packing and autoregressive hand in attention; compiled is faster
       image           files to pictures: one, or the frames of a video
-      checkpoint      safetensors files to a model and back; config_json, tokenizer_json, tensor_names, files, errors
-      generate        the commands, with train, evaluate, convert; generate_options, command, processes
+      checkpoint      safetensors files to a model and back; low_bits, config_json, tokenizer_json, tensor_names
+      generate        the commands, with train, evaluate, convert; generate_options, command, processes, files, errors
       training/       labels, data, objectives, steps, checkpoints; several processes
       evaluation/     benchmarks, metrics, likelihood; one resumable file of answers
       world/          a small world of drawn shapes, and questions about it

@@ -5,6 +5,7 @@ Weights are memory-mapped: on a CPU a tensor is a view of its file, and pages ar
 
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -17,8 +18,9 @@ from .config import Config
 from .config_json import read_config
 from .errors import InputError, quote
 from .files import kind_of, read_json
+from .low_bits import low_bit_types, pack_weights, shrink_layers
 from .model import LLaDAV
-from .tensor_names import package_name, released_name
+from .tensor_names import beyond_last_layer, package_name, released_name, would_matter
 from .tokenizer import Tokenizer
 from .tokenizer_json import read_tokenizer
 
@@ -27,12 +29,14 @@ FLOATS = (torch.float32, torch.bfloat16, torch.float16)  # what weights may be s
 
 
 def load_pretrained(
-    path: str | Path | None = None, device: str | torch.device | None = None, dtype: torch.dtype | None = None
+    path: str | Path | None = None, device: str | torch.device | None = None, dtype: torch.dtype | None = None,
+    bits: int | None = None,
 ) -> tuple[LLaDAV, Tokenizer]:
     """Load the checkpoint folder `path`, or the built-in model; returns it, ready to answer, and its tokenizer.
 
     `device` None takes a GPU where there is one. `dtype` None keeps the type of the stored weights; on a CPU each
     layer then computes in float32 whatever that type is. A given `dtype` converts the weights and computes in it.
+    `bits` 8 or 4 stores the language model's layers in so few (see low_bits.py), and the other weights in bfloat16.
     Raises `InputError` for a folder that is incomplete, broken or not supported; nothing in it is ever executed.
     """
     folder = checkpoint_folder(path)
@@ -43,18 +47,24 @@ def load_pretrained(
     tokenizer = matching_tokenizer(folder, config)
     model = empty_model(config)
     weights = find_weights(model, open_tensors(folder), folder)
+    if bits not in (None, config.weight_bits):
+        model, weights = with_low_bits(model, weights, folder, bits, device)
+    fixed = low_bit_types(model)
     bar = tqdm(weights.items(), desc="loading", unit="tensor", delay=2, leave=False)
-    load_weights(model, {name: tensor.to(device, dtype) for name, tensor in bar})
+    load_weights(model, {name: tensor.to(device, fixed.get(name, dtype)) for name, tensor in bar})
     stored = model.language_model.embed_tokens.weight.dtype
     model.compute_dtype = dtype or (torch.float32 if device.type == "cpu" else stored)
     return model.requires_grad_(False).eval(), tokenizer
 
 
 def checkpoint_folder(path: str | Path | None = None) -> Path:
-    """The folder `path`, or that of the built-in model. Raises `InputError` if there is none."""
+    """The folder `path`, or that of the built-in model. Raises `InputError` if there is none, or just an adapter."""
     folder = BUILTIN if path is None else Path(path)
     if kind_of(folder) != "folder":
         raise InputError(f"{folder} is not a folder; give the folder with the checkpoint's config.json")
+    if (folder / "adapter_config.json").exists():
+        raise InputError(f"{folder} holds a LoRA adapter; merge it into the weights first (convert --adapter), or give "
+                         "it as --adapter beside them")
     return folder
 
 
@@ -71,7 +81,10 @@ class _NoRandomWeights(TorchFunctionMode):
 def empty_model(config: Config) -> LLaDAV:
     """The model without its weights: shapes only, no memory."""
     with torch.device("meta"), _NoRandomWeights():
-        return LLaDAV(config)
+        model = LLaDAV(config)
+        if config.weight_bits:
+            shrink_layers(model)
+        return model
 
 
 def load_weights(model: LLaDAV, weights: dict[str, Tensor]):
@@ -111,17 +124,51 @@ def pick_device(device: str | torch.device | None = None) -> torch.device:
     return device
 
 
-def open_tensors(folder: Path) -> dict[str, Tensor]:
-    """Every tensor of a checkpoint folder by its name in the file, memory-mapped on the CPU.
+def with_low_bits(
+    model: LLaDAV, weights: dict[str, Tensor], folder: Path, bits: int, device: torch.device
+) -> tuple[LLaDAV, dict[str, Tensor]]:
+    """`model` and its `weights` from `folder`, with the layers of the language model in 8 or 4 bits.
 
-    Reads `model.safetensors` or the shards of `model.safetensors.index.json`. Raises `InputError` if neither is
-    there, a file is missing or broken, the index points outside the folder, or a LoRA adapter would change the weights.
+    A mapped file keeps in memory what was read of it. So it is mapped anew for the few rows that are packed at once.
     """
-    if (folder / "adapter_config.json").exists():
-        raise InputError(f"{folder} holds a LoRA adapter; merge it into the weights first")
+    if bits not in (8, 4):
+        raise InputError(f"weights can be stored in 8 or 4 bits, not in {bits!r}")
+    if model.config.weight_bits:
+        raise InputError(f"{folder} holds weights in {model.config.weight_bits} bits, and what they lost does not come "
+                         f"back; for {bits} bits give the original weights")
+    files = {package_name(name): (path, name) for name, path in tensor_files(folder).items()}
+
+    def read(name: str, rows: slice) -> Tensor:
+        path, name_there = files[name]
+        with safe_open(path, "pt") as file:
+            return file.get_slice(name_there)[rows]
+
+    model = empty_model(replace(model.config, weight_bits=bits))
+    packed = pack_weights(model, read, device)
+    return model, {name: tensor.bfloat16() for name, tensor in weights.items() if name not in packed} | packed
+
+
+def open_tensors(folder: Path) -> dict[str, Tensor]:
+    """Every tensor of a checkpoint folder by its name in the file, memory-mapped on the CPU. Raises `InputError` as
+    `tensor_files` does, or if a file is missing or broken."""
+    files = tensor_files(folder)
+    opened = {path: open_file(path) for path in sorted(set(files.values()))}
+    for name, path in files.items():
+        if name not in opened[path]:
+            raise InputError(f"{path} lacks the tensor {name} that model.safetensors.index.json expects there")
+    return {name: opened[path][name] for name, path in files.items()}
+
+
+def tensor_files(folder: Path) -> dict[str, Path]:
+    """In which file of a checkpoint folder each tensor is, by its name there.
+
+    That is `model.safetensors`, or what `model.safetensors.index.json` says. Raises `InputError` if neither is there,
+    the index points outside the folder, or a LoRA adapter would change the weights.
+    """
+    checkpoint_folder(folder)
     single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
     if single.exists():
-        return _open_file(single)
+        return dict.fromkeys(open_file(single), single)
     if not index.exists():
         raise InputError(f"{folder} has neither model.safetensors nor model.safetensors.index.json; "
                          "weights in other formats are not read")
@@ -131,14 +178,11 @@ def open_tensors(folder: Path) -> dict[str, Tensor]:
     for shard in set(weight_map.values()):
         if shard in ("", ".", "..") or re.search(r"[/\\:]", shard):
             raise InputError(f"{index} points outside the folder, to {quote(shard)}; shards must lie beside it")
-    shards = {shard: _open_file(folder / shard) for shard in sorted(set(weight_map.values()))}
-    for name, shard in weight_map.items():
-        if name not in shards[shard]:
-            raise InputError(f"{folder / shard} lacks the tensor {name} that {index.name} expects there")
-    return {name: shards[shard][name] for name, shard in weight_map.items()}
+    return {name: folder / shard for name, shard in weight_map.items()}
 
 
-def _open_file(path: Path) -> dict[str, Tensor]:
+def open_file(path: Path) -> dict[str, Tensor]:
+    """Every tensor of a safetensors file, memory-mapped on the CPU. Raises `InputError` if it is missing or broken."""
     if kind_of(path) != "file":
         raise InputError(f"{path} is missing, or not a file")
     try:
@@ -151,26 +195,31 @@ def _open_file(path: Path) -> dict[str, Tensor]:
 def find_weights(model: LLaDAV, tensors: dict[str, Tensor], folder: Path) -> dict[str, Tensor]:
     """The tensor for every parameter of `model`, by the parameter's name.
 
-    Raises `InputError`, naming the tensors with both shapes, if some are missing, have another shape or no floating
-    point type, or would change what is computed and have no place. Says in one line on stderr which others were left
-    over. Where embeddings are tied, `lm_head` may be missing.
+    Raises `InputError`, naming the tensors with both shapes, if some are missing, have another shape or type (any of
+    `FLOATS`, but for low bits), or would change what is computed and have no place. Says in one line on
+    stderr which others were left over. Where embeddings are tied, `lm_head` may be missing.
     """
     expected = {name: tuple(parameter.shape) for name, parameter in model.state_dict().items()}
+    fixed_types = low_bit_types(model)
     found, leftover, problems = {}, [], []
     for name, tensor in tensors.items():
         ours = package_name(name)
         shape = tuple(tensor.shape)
         if ours not in expected:
-            if _beyond_last_layer(ours, model.config):
+            if beyond_last_layer(ours, model.config):
                 problems.append(f"{name} {shape} belongs to a layer that the config does not have")
-            elif _would_matter(name, ours, model.config):
+            elif would_matter(name, ours, model.config):
                 problems.append(f"{name} {shape} has no place in the model, and without it the answers are others")
             else:
                 leftover.append(name)
         elif shape != expected[ours]:
             problems.append(f"{name} is {shape} in the file and should be {expected[ours]}")
-        elif tensor.dtype not in FLOATS:
+        elif ours in fixed_types and tensor.dtype != fixed_types[ours]:
+            problems.append(f"{name} is stored as {tensor.dtype}, not as {fixed_types[ours]}")
+        elif ours not in fixed_types and tensor.dtype not in FLOATS:
             problems.append(f"{name} is stored as {tensor.dtype}, not as one of {', '.join(map(str, FLOATS))}")
+        elif name.endswith("_scale") and not (tensor.isfinite() & (tensor != 0)).all():
+            problems.append(f"{name} is damaged: a scale in it is 0, infinite or not a number")
         elif ours in found:
             problems.append(f"{name} {shape} is there twice, the other time under another model's name")
         else:
@@ -185,35 +234,14 @@ def find_weights(model: LLaDAV, tensors: dict[str, Tensor], folder: Path) -> dic
         problems = [f"{released_name(name)} {shape} is missing"
                     for name, shape in expected.items() if name not in found]
     if problems:
-        raise InputError(f"{folder}: {_shortened(problems, '; ')}")
+        raise InputError(f"{folder}: {shortened(problems, '; ')}")
     if leftover:
         print(f"{folder}: {len(leftover)} tensors have no place in the model and are ignored: "
-              f"{_shortened(leftover, ', ')}", file=sys.stderr)
+              f"{shortened(leftover, ', ')}", file=sys.stderr)
     return found
 
 
-def _beyond_last_layer(name: str | None, config: Config) -> bool:
-    """Whether a tensor belongs to a layer that the config does not count. SigLIP's last layer is counted, and
-    dropped: left over, but no mistake."""
-    layer = re.match(r"(language_model|vision_tower)\.layers\.(\d{1,9})\.", name or "")
-    if not layer or (layer[1] == "vision_tower" and config.vision is None):
-        return False
-    counted = config.num_hidden_layers if layer[1] == "language_model" else config.vision.num_hidden_layers
-    return int(layer[2]) >= counted
-
-
-def _would_matter(name: str, ours: str | None, config: Config) -> bool:
-    """Whether the model that has a tensor without a place computes something else: a LoRA, a bias, the scale of
-    quantized weights. Not so of what is computed anew, of SigLIP's dropped layer, and of what a text-only model of ours
-    leaves out."""
-    if "lora_" in name:
-        return True
-    if ours is None or ".rotary_emb." in name or (config.vision is None and not ours.startswith("language_model.")):
-        return False
-    layer = re.match(r"vision_tower\.layers\.(\d{1,9})\.", ours)
-    return not layer or int(layer[1]) < config.vision.kept_layers
-
-
-def _shortened(items: list[str], separator: str) -> str:
+def shortened(items: list[str], separator: str) -> str:
+    """At most four of the `items` on one line, and how many more there are."""
     shown = separator.join(item if len(item) <= 300 else item[:299] + "…" for item in items[:4])
     return shown if len(items) <= 4 else f"{shown}{separator}and {len(items) - 4} more"

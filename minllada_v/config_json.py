@@ -28,6 +28,7 @@ SUPPORTED = {
     "mlp_bias": (False, None),
     "rope_scaling": (None,),
     "quantization_config": (None,),
+    "weight_bits": (8, 4, None),
     "mm_projector_type": ("mlp2x_gelu",),
     "mm_patch_merge_type": ("spatial_unpad",),
     "mm_spatial_pool_mode": ("bilinear",),
@@ -58,9 +59,10 @@ def read_config(path: str | Path) -> Config:
     """Read and check the file `config.json`. Raises `InputError` naming the key that is missing or nonsensical.
 
     A config without any vision key (`mm_…`, `vision_config`) is a text-only LLaDA's, and LLaDA-8B's own key names
-    are understood. Unknown keys are ignored. Three keys are our own, for models that were trained in another way than
-    the released one: `system`, their system text, `gen_length`, how long a canvas their answers start from, and
-    `autoregressive`, true for a twin that was trained to predict the next token.
+    are understood. Unknown keys are ignored. Four keys are our own. Three are for models that were trained in another
+    way than the released one: `system`, their system text, `gen_length`, how long a canvas their answers start from,
+    and `autoregressive`, true for a twin that was trained to predict the next token. `weight_bits`, 8 or 4, says how
+    `convert` stored the weights.
     """
     return check_config(read_json(Path(path)), str(path))
 
@@ -157,6 +159,7 @@ def _language_sizes(checked: _Checked) -> dict:
         "system": checked.text("system"),
         "gen_length": checked.integer("gen_length", Config.gen_length),
         "autoregressive": checked.flag("autoregressive"),
+        "weight_bits": checked.values.get("weight_bits"),
     }
 
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from .answer import Request, answer_batch, encode_images
-from .checkpoint import load_pretrained
+from .checkpoint import checkpoint_folder, load_pretrained
 from .command import run_command
 from .errors import InputError, RunError
 from .evaluation.answers import AnswerFile, fingerprint
@@ -23,6 +23,7 @@ from .model import LLaDAV
 from .processes import join_processes
 from .sampler_config import SamplerConfig
 from .tokenizer import Tokenizer
+from .training.adapters import load_adapter
 from .world.lessons import LESSONS
 
 WORLD_COUNT = 40  # questions of each ability of the small world
@@ -53,6 +54,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     option("--count", metavar="N", type=int, help=f"of small-world: questions of each ability ({WORLD_COUNT})")
     option("--lesson", metavar="NAME", choices=tuple(LESSONS), help="of small-world: a part of it, as in training")
     option("--weights", metavar="DIR", help="folder of a checkpoint (the built-in model)")
+    option("--adapter", metavar="DIR", type=Path, help="a LoRA adapter that belongs to them")
     option("--out", metavar="FILE", type=Path, help="every answer, as JSON lines; go on from there")
     option("--score", choices=("generation", "likelihood"), default="generation",
            help="likelihood: take the likeliest option, or yes or no")
@@ -150,7 +152,10 @@ def run(arguments: argparse.Namespace):
         check_pairs(questions)
     device = join_processes(arguments.device, shard=False)
     with AnswerFile(arguments.out) as file:
-        model, tokenizer = load_pretrained(arguments.weights, device, DTYPES[arguments.dtype])
+        folder = checkpoint_folder(arguments.weights)
+        model, tokenizer = load_pretrained(folder, device, DTYPES[arguments.dtype])
+        if arguments.adapter is not None:
+            load_adapter(model, arguments.adapter, folder)
         sampler = benchmark.sampler or SamplerConfig(model.config.gen_length)
         benchmark = replace(benchmark, sampler=replace(sampler, steps=arguments.steps or sampler.steps))
         system = model.config.system if arguments.system is None else arguments.system

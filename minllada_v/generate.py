@@ -36,6 +36,7 @@ from .processes import join_processes
 from .sampler import Step
 from .sampler_config import SamplerConfig
 from .tokenizer import Tokenizer
+from .training.adapters import load_adapter
 
 DESCRIBE = "describe the picture."  # what the built-in model is asked about a picture that comes without a question
 
@@ -60,7 +61,9 @@ def run(arguments: argparse.Namespace):
         raise InputError("the prompt is empty")
     device = pick_device(None if arguments.device == "auto" else arguments.device)
     video = read_frames(arguments.video, arguments.frames) if arguments.video is not None else None
-    model, tokenizer = load_pretrained(folder, device, DTYPES[arguments.dtype])
+    model, tokenizer = load_pretrained(folder, device, DTYPES[arguments.dtype], arguments.bits)
+    if arguments.adapter is not None:
+        load_adapter(model, Path(arguments.adapter), folder)
     if arguments.compile:
         compile_layers(model)
     for note in notes:
@@ -125,7 +128,9 @@ def batch(arguments: argparse.Namespace, folder: Path, sampler: SamplerConfig, n
         raise InputError(f"{out} holds the questions; name another file for the answers with --out")
     device = join_processes(arguments.device, shard=False)
     with AnswerFile(out) as file:
-        model, tokenizer = load_pretrained(folder, device, DTYPES[arguments.dtype])
+        model, tokenizer = load_pretrained(folder, device, DTYPES[arguments.dtype], arguments.bits)
+        if arguments.adapter is not None:
+            load_adapter(model, Path(arguments.adapter), folder)
         canvas = prepare(model, tokenizer, torch.arange(0), sampler)  # what fits no question must not be said of each
         if model.config.autoregressive:
             refuse_what_needs_masks(canvas)

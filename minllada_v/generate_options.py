@@ -28,6 +28,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     option = parser.add_argument
     option("--version", action="version", version=__version__)
     option("--weights", metavar="DIR", help="folder of a checkpoint (a small built-in model)")
+    option("--adapter", metavar="DIR", help="a LoRA adapter that belongs to them")
     option("--image", metavar="FILE", action="append", default=[], help="a picture; repeat it for several")
     option("--video", metavar="PATH", help="a folder of frames, or an animated GIF or WebP")
     option("--frames", metavar="N", type=int, default=32, help="frames to look at, evenly spaced (32)")
@@ -53,6 +54,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
            help="auto, cpu, cuda or mps")
     option("--dtype", metavar="TYPE", choices=tuple(DTYPES), default="auto",
            help="auto (as stored), float32, bfloat16 or float16")
+    option("--bits", metavar="N", type=int, choices=(8, 4), help="store weights in 8 or 4 bits while loading them")
     option("--compile", action="store_true", help="fast on a GPU: compile the layers; needs a compiler")
     option("--watch", action="store_true", help="show the answer filling in, on a terminal")
     option("--trace", metavar="FILE", help="draw the denoising, as a .gif or a .png")
@@ -61,7 +63,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     option("--out", metavar="FILE", help="its answers, appended; those it has are not asked again")
     option("--batch-size", metavar="N", type=int, default=8, help="questions of --batch at once (8)")
     arguments = parser.parse_args(argv)
-    if "" in (arguments.weights, arguments.video, arguments.batch, arguments.out, *arguments.image):
+    if "" in (arguments.weights, arguments.adapter, arguments.video, arguments.batch, arguments.out, *arguments.image):
         parser.error("the name of a file or folder is empty")
     if arguments.chat and (arguments.json or arguments.trace is not None or arguments.prompt is not None):
         parser.error("--chat reads its turns from standard input; leave out --prompt, --json and --trace")

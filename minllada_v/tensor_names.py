@@ -2,6 +2,8 @@
 
 import re
 
+from .config import Config
+
 # (tensor name in the file, name in this package); {i} is the number of a layer. The first ten rows are released
 # LLaDA-V, the next the text-only LLaDA-8B, then SigLIP 2 as `transformers` 4 saves it, and its tower as 5 does.
 NAMES = [
@@ -50,3 +52,25 @@ def released_name(name: str) -> str:
     """The tensor name in a released LLaDA-V checkpoint of a parameter of this package."""
     theirs, ours = next(row for row in NAMES if name.startswith(row[1]))
     return theirs + name.removeprefix(ours)
+
+
+def beyond_last_layer(name: str | None, config: Config) -> bool:
+    """Whether a tensor belongs to a layer that the config does not count. SigLIP's last layer is counted, and
+    dropped: left over, but no mistake."""
+    layer = re.match(r"(language_model|vision_tower)\.layers\.(\d{1,9})\.", name or "")
+    if not layer or (layer[1] == "vision_tower" and config.vision is None):
+        return False
+    counted = config.num_hidden_layers if layer[1] == "language_model" else config.vision.num_hidden_layers
+    return int(layer[2]) >= counted
+
+
+def would_matter(name: str, ours: str | None, config: Config) -> bool:
+    """Whether the model that has a tensor without a place computes something else: a LoRA, a bias, the scale of
+    quantized weights. Not so of what is computed anew, of SigLIP's dropped layer, and of what a text-only model of ours
+    leaves out."""
+    if "lora_" in name:
+        return True
+    if ours is None or ".rotary_emb." in name or (config.vision is None and not ours.startswith("language_model.")):
+        return False
+    layer = re.match(r"vision_tower\.layers\.(\d{1,9})\.", ours)
+    return not layer or int(layer[1]) < config.vision.kept_layers

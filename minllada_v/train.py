@@ -22,7 +22,9 @@ from .command import leaving, run_command
 from .drawing.curve import draw_curve
 from .errors import InputError, RunError, complain
 from .files import naming, read_json
+from .model import LLaDAV
 from .processes import join_processes, lock, rank_and_size
+from .training.adapters import ADAPTER_CONFIG, adapter_config, load_adapter
 from .training.checkpoints import (
     Log,
     Progress,
@@ -37,6 +39,7 @@ from .training.data import PREPARATION, LlavaData, WorldData
 from .training.distributed import Learner, Signals, distribute, ignore_signals, save_memory
 from .training.examples import Examples, batches_of
 from .training.held_out import held_out_loss, sample_answers
+from .training.lora import add_lora, choose_adapters
 from .training.objectives import choose_objective, choose_trainable
 from .training.options import parse_arguments
 from .training.settings import Settings
@@ -65,10 +68,13 @@ def begin(settings: Settings, device: torch.device) -> Run:
         fixed |= {"contents of data": data.contents, "preparation of records": PREPARATION}
     goes_on = last.exists()
     progress = load_progress(last, fixed) if goes_on else Progress()
-    start = from_checkpoint(last) if goes_on else first_weights(settings)
-    start.model.config = replace(start.model.config, autoregressive=settings.autoregressive)
-
-    choose_trainable(start.model, settings.stage, settings.vision_learning_rate > 0)
+    start = from_checkpoint(last) if goes_on and not settings.lora else first_weights(settings)
+    if settings.lora:
+        files = adapt(start.model, settings, last if goes_on else None)
+    else:
+        start.model.config = replace(start.model.config, autoregressive=settings.autoregressive)
+        choose_trainable(start.model, settings.stage, settings.vision_learning_rate > 0)
+        files = checkpoint_files(start, settings)
     if settings.checkpointing:
         save_memory(start.model)
     bfloat16 = settings.dtype == "bfloat16" or settings.dtype == "auto" and device.type == "cuda"
@@ -80,8 +86,8 @@ def begin(settings: Settings, device: torch.device) -> Run:
     if rank == 0:
         log.cut(progress.step)
     examples = Examples(data, start.tokenizer, start.model.config, settings)
-    return Run(settings, fixed, steps, learner, module, optimizer, examples, checkpoint_files(start, settings),
-               progress, log, rank, processes, locked)
+    return Run(settings, fixed, steps, learner, module, optimizer, examples, files, progress, log, rank, processes,
+               locked)
 
 
 def open_folder(out: Path, log: Log) -> IO:
@@ -107,6 +113,21 @@ def checkpoint_files(start: Start, settings: Settings) -> dict[str, bytes]:
     if settings.autoregressive:
         said["autoregressive"] = True
     return start.files if said == values else start.files | {"config.json": as_json(said)}
+
+
+def adapt(model: LLaDAV, settings: Settings, last: Path | None) -> dict[str, bytes]:
+    """Put adapters on the model, fresh ones or those of the checkpoint `last`, and let only them learn, with the
+    projector if the settings say so; returns the files beside them. Raises `InputError` if they do not fit."""
+    if model.config.autoregressive != settings.autoregressive:
+        raise InputError(f"adapters keep the way in which {settings.start} writes; "
+                         f"{'leave out' if settings.autoregressive else 'give'} --autoregressive")
+    if last:
+        load_adapter(model, last, settings.start)
+    else:
+        add_lora(model, settings.lora, settings.lora_alpha, settings.seed)
+    choose_adapters(model, settings.lora_only)
+    config = adapter_config(settings.start, settings.lora, settings.lora_alpha, settings.lora_only)
+    return {ADAPTER_CONFIG: config}
 
 
 def first_weights(settings: Settings) -> Start:

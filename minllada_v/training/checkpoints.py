@@ -1,8 +1,8 @@
 """What a run leaves on disk: its log, and checkpoints that are either whole or not there.
 
-A checkpoint folder has the released layout, so `generate` reads it. `last` also holds the optimizer's state, which
-makes it possible to go on as if nothing had happened. No file is ever changed: a new folder is written beside the old
-one, brought to the disk, and takes its name.
+A checkpoint folder has the released layout, so `generate` reads it, or is a LoRA adapter. `last` also holds the
+optimizer's state, which makes it possible to go on as if nothing had happened. No file is ever changed: a new folder is
+written beside the old one, brought to the disk, and takes its name.
 """
 
 import json
@@ -21,6 +21,7 @@ from ..errors import InputError
 from ..files import naming, read_file, read_json
 from ..model import LLaDAV
 from ..tensor_names import released_name
+from .adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS, adapter_tensors
 
 
 @dataclass
@@ -40,11 +41,15 @@ def save_checkpoint(
 ):
     """Write the checkpoint `folder`, in place of the one that is there, or leave that one alone and raise OSError.
 
-    `files` are those beside the weights, by name. All processes must call this, for weights may be sharded; the one
-    that `writes` writes.
+    `files` are those beside the weights, by name. With an adapter's config among them it becomes an adapter, which has
+    only what learns. All processes must call this, for weights may be sharded; the one that `writes` writes.
     """
     parameters = dict(model.named_parameters())  # each once, where embeddings are tied
-    weights = {released_name(name): tensor for name, tensor in _whole(parameters, writes).items()}
+    if is_adapter := ADAPTER_CONFIG in files:
+        weights = adapter_tensors({name: each for name, each in parameters.items() if each.requires_grad})
+    else:
+        weights = {released_name(name): each for name, each in parameters.items()}
+    weights = _whole(weights, writes)
     moments = None if optimizer is None else _whole(_optimizer_tensors(model, optimizer), writes)
     if not writes:
         return
@@ -55,7 +60,8 @@ def save_checkpoint(
             unfinished.mkdir(parents=True)
             for name, content in files.items():
                 (unfinished / name).write_bytes(content)
-            save_file(weights, unfinished / "model.safetensors", metadata={"format": "pt"})
+            weights_file = ADAPTER_WEIGHTS if is_adapter else "model.safetensors"
+            save_file(weights, unfinished / weights_file, metadata={"format": "pt"})
             if moments is not None:
                 save_file(moments, unfinished / "optimizer.safetensors")
             if state is not None:
@@ -109,10 +115,10 @@ def load_progress(folder: Path, settings: dict) -> Progress:
     except (KeyError, TypeError, ValueError):
         raise InputError(f"{path} does not say how far the run is, or with which settings") from None
     for name, value in settings.items():
-        if name not in made_with:
+        if name not in made_with and value is not None:
             raise InputError(f"{folder.parent} holds a run of an earlier version, without {name!r}: from here on its "
                              "numbers would be others; finish it with that version, or give another --out")
-        before = made_with[name]
+        before = made_with.get(name)
         if before != value:
             raise InputError(f"{folder.parent} holds a run with {name} {before}, and now it is {value}; "
                              "give the settings of that run, or another --out")

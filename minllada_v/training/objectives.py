@@ -118,10 +118,14 @@ def target_weights(labels: Tensor, padding_id: int, padding_weight: float) -> Te
 
 def choose_trainable(model: LLaDAV, stage: str, train_vision: bool):
     """Freeze what does not learn: in stage "align" all but the projector, in stage "vision" all but the way from pixels
-    to words. Raises `InputError` if the model has no vision tower for these stages."""
+    to words. Raises `InputError` if the model has no vision tower for these stages, or has what would learn in low
+    bits."""
     if stage != "tune" and model.config.vision is None:
         raise InputError(f"stage {stage} trains on pictures, and this checkpoint is a text-only LLaDA; "
                          "give it as --language, with a --vision")
+    if stage == "tune" and model.config.weight_bits:
+        raise InputError(f"weights in {model.config.weight_bits} bits are too coarse to learn in small steps; train "
+                         "the original weights or, with --lora, an adapter beside these")
     learning = {
         "vision": ("vision_tower.", "mm_projector.", "language_model.embed_tokens."),
         "align": ("mm_projector.",),

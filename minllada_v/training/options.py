@@ -63,10 +63,13 @@ def parse_stage(argv: Sequence[str]) -> Settings:
     option("--canvas", metavar="N", type=_above_zero, help="only last answers count, each on a canvas of N tokens")
     option("--autoregressive", action="store_true", help="the twin: learn to predict the next token")
     option("--attention", choices=("dialogue-causal",), help="hide later turns from earlier ones (all see all)")
+    option("--lora", metavar="RANK", type=_above_zero, help="learn small adapters and the projector; weights stay")
+    option("--lora-alpha", metavar="R", type=_rate, help="how much adapters count (2 x RANK)")
+    option("--lora-only", action="store_true", help="the projector stays too")
     option("--steps", metavar="N", type=_above_zero, help="optimizer steps (one epoch of --data)")
     option("--batch-size", metavar="N", type=_above_zero, help="examples at once, in each process (8)")
     option("--accumulate", metavar="N", type=_above_zero, help="batches whose gradients make a step (1)")
-    option("--learning-rate", metavar="R", type=_rate, help="peak (tune 1e-5, else 1e-3)")
+    option("--learning-rate", metavar="R", type=_rate, help="peak (tune 1e-5, --lora 2e-4, else 1e-3)")
     option("--vision-learning-rate", metavar="R", type=_rate,
            help="peak for the vision tower; 0 freezes it (tune: a fifth)")
     option("--clip", metavar="R", type=_rate, help="longest gradient; a longer one is shortened (1)")
@@ -99,6 +102,12 @@ def parse_stage(argv: Sequence[str]) -> Settings:
         parser.error("--attention is for conversations: for --stage tune, and not beside --autoregressive")
     if settings.autoregressive and settings.stage == "vision":
         parser.error("--stage vision has no text, so nothing to predict: leave out --autoregressive")
+    if settings.lora is None and (settings.lora_alpha is not None or settings.lora_only):
+        parser.error("--lora-alpha and --lora-only need --lora RANK")
+    if settings.lora and (settings.start is None or settings.stage != "tune" or settings.system is not None
+                          or settings.vision_learning_rate):
+        parser.error("--lora adapts the checkpoint of --from DIR, which is then asked as before, in --stage tune; "
+                     "leave out --system and --vision-learning-rate")
     for name in ("seed", "workers", "held_out"):
         if (getattr(settings, name) or 0) < 0:
             parser.error(f"--{name.replace('_', '-')} must be 0 or more")

@@ -6,6 +6,7 @@ from pathlib import Path
 STAGES = ("vision", "align", "tune")
 # Peak learning rates of the vision tower, and of all else that learns; in align and tune those of the paper.
 LEARNING_RATES = {"vision": (1e-3, 1e-3), "align": (0.0, 1e-3), "tune": (2e-6, 1e-5)}
+LORA_LEARNING_RATE = 2e-4  # as in QLoRA (arXiv 2305.14314) for 7B and 13B
 
 
 @dataclass
@@ -27,6 +28,9 @@ class Settings:
     canvas: int | None = None  # tokens of the canvas, where only last answers count
     autoregressive: bool = False
     attention: str | None = None  # "dialogue-causal"; None: all see all
+    lora: int | None = None  # the rank of adapters that learn in place of the weights,
+    lora_alpha: float | None = None  # how much they count; None: 2 × rank
+    lora_only: bool = False  # and whether the projector stays as it is too
 
     steps: int | None = None  # None: one epoch
     batch_size: int = 8  # examples at once, in each process
@@ -47,18 +51,20 @@ class Settings:
     dtype: str = "auto"  # of the arithmetic
 
     def __post_init__(self):
-        vision, other = LEARNING_RATES[self.stage]
+        vision, other = (0.0, LORA_LEARNING_RATE) if self.lora else LEARNING_RATES[self.stage]
         if self.learning_rate is None:
             self.learning_rate = other
         if self.vision_learning_rate is None:
             self.vision_learning_rate = self.learning_rate * vision / other
+        if self.lora and self.lora_alpha is None:
+            self.lora_alpha = 2.0 * self.lora
 
     def fixed(self) -> dict:
         """The settings that the numbers of a run depend on, as JSON can hold them. The others may change when it goes
         on."""
-        names = ("data", "image_folder", "world", "start", "language", "vision", "config", "stage", "system", "canvas",
-                 "autoregressive", "attention", "batch_size", "learning_rate", "vision_learning_rate", "clip", "seed",
-                 "held_out", "dtype")
+        names = ("data", "image_folder", "world", "start", "language", "vision", "config", "stage", "lora",
+                 "lora_alpha", "lora_only", "system", "canvas", "autoregressive", "attention", "batch_size",
+                 "learning_rate", "vision_learning_rate", "clip", "seed", "held_out", "dtype")
         values = {name.replace("_", "-"): getattr(self, name) for name in names}
-        values["autoregressive"] = self.autoregressive or None  # as older runs have it
+        values |= {name: values[name] or None for name in ("autoregressive", "lora-only")}  # as older runs have it
         return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}

@@ -22,6 +22,7 @@ from ..checkpoint import (
 )
 from ..config import Config, VisionConfig
 from ..config_json import check_config, siglip_values, translate_keys
+from ..errors import InputError
 from ..files import read_json
 from ..language import Attention
 from ..model import LLaDAV
@@ -88,6 +89,9 @@ def from_nothing(config_file: Path, seed: int) -> Start:
     """Random weights for a config. tokenizer.json lies beside it. Raises `InputError` if one does not make sense."""
     values = read_json(config_file)
     config = check_config(values, str(config_file))
+    if config.weight_bits:
+        raise InputError(f"{config_file}: weights in {config.weight_bits} bits are too coarse to learn in small steps; "
+                         "leave out weight_bits")
     tokenizer = matching_tokenizer(config_file.parent, config)
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)

@@ -339,7 +339,7 @@ from minllada_v.train import main
 minllada_v.training.step.BROKEN_LIMIT = 1
 port, out, *common = sys.argv[1:]
 codes = []
-for number, extra in enumerate(([], ["--shard", "--checkpointing"])):
+for number, extra in enumerate(([], ["--shard", "--checkpointing"], ["--shard", "--checkpointing", "--lora", "2"])):
     os.environ["MASTER_PORT"] = str(int(port) + number)
     codes.append(main(["--out", f"{out}/{number}", *common, *extra]))
 sys.exit(max(codes))
@@ -347,9 +347,9 @@ sys.exit(max(codes))
 
 
 def test_two_processes_have_the_losses_of_one_with_the_same_global_batch(tmp_path, capsys, monkeypatch):
-    """With DistributedDataParallel and with fully_shard. The data has what could make processes wait for each other
-    for ever, or count wrongly: batches without pictures, with different numbers of tiles, with nothing but a broken
-    record."""
+    """With DistributedDataParallel, with fully_shard, with adapters on sharded weights. The data has what could make
+    processes wait for each other for ever, or count wrongly: batches without pictures, with different numbers of
+    tiles, with nothing but a broken record."""
     monkeypatch.setattr(minllada_v.training.step, "BROKEN_LIMIT", 1)
     picture(0).save(tmp_path / "a.png")
     records = text_records(16)
@@ -367,23 +367,25 @@ def test_two_processes_have_the_losses_of_one_with_the_same_global_batch(tmp_pat
     processes = [subprocess.Popen(command, env=environment | {"RANK": rank, "LOCAL_RANK": rank}, stderr=subprocess.PIPE)
                  for rank in "01"]
     try:
-        assert run(capsys, "--out", tmp_path / "one", *common, "--accumulate", "4")[0] == 0
+        for out, extra in (("one", []), ("one adapter", ["--lora", "2"])):
+            assert run(capsys, "--out", tmp_path / out, *common, "--accumulate", "4", *extra)[0] == 0
         for process in processes:
             error = process.communicate(timeout=120)[1].decode()
             assert process.returncode == 0, error[-2000:]
     finally:
         for process in processes:  # where one fails, the other waits for it
             process.kill()
-    expected = log(tmp_path / "one")
-    assert any("skipped" in entry for entry in expected)
-    for way in "01":
-        found = log(tmp_path / "two" / way)
+    for way, out, file in (("0", "one", "model"), ("1", "one", "model"), ("2", "one adapter", "adapter_model")):
+        expected, found = log(tmp_path / out), log(tmp_path / "two" / way)
+        assert any("skipped" in entry for entry in expected)
         assert [entry.keys() for entry in found] == [entry.keys() for entry in expected]
         for one, two in zip(expected, found):
             assert all(two[key] == pytest.approx(value, rel=1e-4) if isinstance(value, float) else two[key] == value
                        for key, value in one.items())
-        others = weights(tmp_path / "two" / way / "last")
-        for name, tensor in weights(tmp_path / "one" / "last").items():
+        ours, others = (load_file(folder / way / "last" / f"{file}.safetensors")
+                        for folder, way in ((tmp_path, out), (tmp_path / "two", way)))
+        assert ours.keys() == others.keys()
+        for name, tensor in ours.items():
             torch.testing.assert_close(others[name], tensor, rtol=1e-3, atol=2e-4)
 
 
@@ -778,7 +780,8 @@ def test_a_run_of_an_earlier_version_goes_on_or_is_refused(tmp_path, capsys, fin
     for folder in (out, data):
         state = json.loads((folder / "last" / "state.json").read_text())
         del state["progress"]["truncated"]
-        state["settings"].pop("preparation of records", None)
+        for name in ("preparation of records", "lora", "lora-alpha", "lora-only"):
+            state["settings"].pop(name, None)
         (folder / "lock").unlink()
         (folder / "last" / "state.json").write_text(json.dumps(state))
     assert set(state["settings"]) == OLD_SETTINGS
