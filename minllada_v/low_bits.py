@@ -160,7 +160,7 @@ def pack_weights(model: LLaDAV, read: Callable[[str, slice], Tensor], device: to
     """
     packed = {}
     for name, layer in tqdm(low_bit_layers(model).items(), desc="packing", unit="matrix", delay=2, leave=False):
-        weight, scale = (torch.empty_like(part, device=device) for part in (layer.weight, layer.weight_scale))
+        weight, scale = (torch.empty(part.shape, dtype=part.dtype, device=device) for part in layer.parameters())
         some = rows_at_once(layer.in_features, device)
         for first in range(0, layer.out_features, some):
             rows = slice(first, first + some)
