@@ -120,7 +120,7 @@ def pick_device(device: str | torch.device | None = None) -> torch.device:
     if device.type in present and not present[device.type]():
         raise InputError(f"the device {device.type} was asked for, but this machine or this PyTorch has none; "
                          "use the CPU instead")
-    if device.type == "cuda":  # where float32 convolutions round to 10 bits, and add up in any order, unless told not to
+    if device.type == "cuda":  # whose convolutions round float32 to 10 bits, and add up in any order, if let
         torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic = False, True
     return device
 

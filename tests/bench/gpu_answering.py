@@ -158,8 +158,8 @@ def main(kind: str):
     model = random_model(int(kind) if kind in "84" else None)
     features = encode_images(model, [str(PHOTO)])
     prompt = len(prompt_ids(TOKENIZER, "Describe the image in detail.", features))
-    print(f"Weights: {kind}, ready after {seconds_now() - start:.1f} s. Prompt with the photograph: {prompt} tokens. This "
-          f"card: {rate / 1e12:.0f} TFLOP/s in bfloat16 products, {bandwidth / 1e9:.0f} GB/s in copies.\n")
+    print(f"Weights: {kind}, ready after {seconds_now() - start:.1f} s. Prompt with the photograph: {prompt} tokens. "
+          f"This card: {rate / 1e12:.0f} TFLOP/s in bfloat16 products, {bandwidth / 1e9:.0f} GB/s in copies.\n")
     print("| mode | whole pass, ms | block, ms | 128 tokens, s | tokens / s | peak, GB |\n|---|---|---|---|---|---|")
     if kind == "bfloat16":
         report("literal", 1, EXACT, lambda: (literal_seconds(model, features), 0.0))
@@ -191,8 +191,8 @@ def main(kind: str):
         if found[name]:
             language = [parameter for part, parameter in model.language_model.named_parameters() if "embed" not in part]
             once = sum(parameter.numel() * parameter.element_size() for parameter in language) / bandwidth
-            print(f"- {name}, a block: {found[name][1] / once:.2f} times the {1e3 * once:.1f} ms that reading the weights "
-                  f"once takes (target: at most {WEIGHTS_ONCE})")
+            print(f"- {name}, a block: {found[name][1] / once:.2f} times the {1e3 * once:.1f} ms in which the weights "
+                  f"are read once (target: at most {WEIGHTS_ONCE})")
 
 
 if __name__ == "__main__":
