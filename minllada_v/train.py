@@ -38,6 +38,7 @@ from .training.checkpoints import (
 from .training.data import PREPARATION, LlavaData, WorldData
 from .training.distributed import Learner, Signals, distribute, ignore_signals, save_memory
 from .training.examples import Examples, batches_of
+from .training.frozen import keep_no_copies
 from .training.held_out import held_out_loss, sample_answers
 from .training.lora import add_lora, choose_adapters
 from .training.objectives import choose_objective, choose_trainable
@@ -75,6 +76,7 @@ def begin(settings: Settings, device: torch.device) -> Run:
         start.model.config = replace(start.model.config, autoregressive=settings.autoregressive)
         choose_trainable(start.model, settings.stage, settings.vision_learning_rate > 0)
         files = checkpoint_files(start, settings)
+    keep_no_copies(start.model)
     if settings.checkpointing:
         save_memory(start.model)
     bfloat16 = settings.dtype == "bfloat16" or settings.dtype == "auto" and device.type == "cuda"

@@ -1,5 +1,6 @@
 """LoRA: nothing changes but by what learns, which is little; what is saved is `peft`'s; and it belongs to one base."""
 
+import copy
 import json
 import os
 import shutil
@@ -19,12 +20,14 @@ from minllada_v.checkpoint import open_tensors
 from minllada_v.config import Config
 from minllada_v.evaluation.answers import fingerprint
 from minllada_v.layers import Linear
+from minllada_v.low_bits import LowBitLinear
 from minllada_v.tensor_names import package_name, released_name
 from minllada_v.train import main
 from minllada_v.training.adapters import load_adapter, version
 from minllada_v.training.data import WorldData
 from minllada_v.training.distributed import Learner, own_weights, save_memory
 from minllada_v.training.examples import Example, Examples
+from minllada_v.training.frozen import keep_no_copies
 from minllada_v.training.lora import LoRA, add_lora, choose_adapters, linear_layers, merge_adapters
 from minllada_v.training.objectives import choose_objective
 from minllada_v.training.settings import Settings
@@ -45,9 +48,11 @@ BESIDE = {"model.image_newline": (32,), "model.mm_projector.0.weight": (32, 24),
 IDS, POSITIONS, NOTHING = torch.arange(20), torch.arange(5, 12), torch.empty(0, 32)
 
 
-def adapted(seed: int = 0) -> LLaDAV:
-    """The golden model with fresh adapters."""
-    model, _ = load_pretrained(CHECKPOINT, "cpu")
+def adapted(seed: int = 0, stored: torch.dtype | int | None = None) -> LLaDAV:
+    """The golden model with fresh adapters, its weights `stored` as a type or in so many bits, computing in float32."""
+    in_bits = isinstance(stored, int)
+    model, _ = load_pretrained(CHECKPOINT, "cpu", None if in_bits else stored, stored if in_bits else None)
+    model.compute_dtype = torch.float32
     add_lora(model, RANK, ALPHA, seed)
     return model
 
@@ -131,17 +136,17 @@ def test_an_adapted_layer_is_one_with_the_changed_matrix(inputs, outputs, rank, 
     assert base.weight.equal(w.to(dtype)) and layer(x).dtype == x.dtype
 
 
-@pytest.mark.parametrize("stored", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("stored", [torch.float32, torch.bfloat16, 8, 4])
 def test_at_first_the_adapted_model_is_its_base_bit_for_bit(stored):
-    base, _ = load_pretrained(CHECKPOINT, "cpu", stored)
-    base.compute_dtype = torch.float32
-    before, layers = logits(base), linear_layers(base)
-    add_lora(base, RANK, ALPHA, seed=0)
-    assert logits(base).equal(before)
-    assert {name for name, module in base.named_modules() if isinstance(module, LoRA)} == {*layers}
+    model = adapted(stored=stored)
+    layers = {name: module for name, module in model.named_modules() if isinstance(module, LoRA)}
     assert {released_name(f"{name}.")[:-1] for name in layers} == {*SHAPES}
-    randomize(base)
-    assert not logits(base).equal(before)
+    at_first = logits(model)
+    randomize(model)
+    assert not logits(model).equal(at_first)
+    for name, layer in layers.items():
+        model.set_submodule(name, layer.base_layer)
+    assert logits(model).equal(at_first)
 
 
 @settings(max_examples=5, deadline=None)
@@ -189,21 +194,37 @@ def test_only_what_should_has_gradients_and_they_do_not_depend_on_checkpointing(
     assert all(tensor.equal(found[name]) for name, tensor in gradients(learner, examples).items())
 
 
-def test_frozen_weights_stay_in_the_type_they_are_stored_in():
-    model, _ = load_pretrained(CHECKPOINT, "cpu", torch.bfloat16)
-    model.compute_dtype = torch.float32
-    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    add_lora(model, RANK, ALPHA, seed=0)
+@pytest.mark.parametrize("stored, types", [
+    (torch.bfloat16, {torch.bfloat16}), (8, {torch.bfloat16, torch.int8}),
+    (4, {torch.bfloat16, torch.int8, torch.uint8})])  # lm_head has 8
+def test_frozen_weights_stay_as_they_are_stored_and_learn_nothing(stored, types):
+    """No copy of them in another type is kept for the way back. The gradients are those of a model whose matrices hold
+    the same numbers in float32, in plain layers."""
+    model, examples = adapted(stored=stored), drawn(2)
     choose_adapters(model, only=False)
     own_weights(model)
-    assert {(p.dtype, p.requires_grad) for p in model.parameters()} == {(torch.bfloat16, False), (torch.float32, True)}
-    trained = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.SGD(trained, 0.1)
-    gradients(learner_of(model), drawn(1))
-    optimizer.step()
-    after = {name.replace(".base_layer", ""): tensor for name, tensor in model.state_dict().items()}
-    moved = {name for name, tensor in before.items() if not after[name].equal(tensor)}
-    assert {name.split(".")[0] for name in moved} == {"mm_projector", "image_newline"}
+    plain = copy.deepcopy(model)
+    for layer in [module for module in plain.modules() if isinstance(module, LoRA)]:
+        base = layer.base_layer
+        matrix = torch.cat([*base.unpacked()]) if isinstance(base, LowBitLinear) else base.weight.float()
+        layer.base_layer = Linear(base.in_features, base.out_features, bias=False)
+        layer.base_layer.weight = torch.nn.Parameter(matrix, requires_grad=False)
+    expected = gradients(learner_of(plain), examples)
+
+    keep_no_copies(model)
+    frozen = {name: parameter.clone() for name, parameter in model.named_parameters() if not parameter.requires_grad}
+    assert {tensor.dtype for tensor in frozen.values()} == types
+    assert {p.dtype for p in model.parameters() if p.requires_grad} == {torch.float32}
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor) or tensor, lambda tensor: tensor):
+        found = gradients(learner_of(model), examples)
+    matrices = [shape[::way] for shape in SHAPES.values() for way in (1, -1)]
+    copies = [tensor for tensor in kept if tuple(tensor.shape) in matrices and not tensor.requires_grad]
+    assert [tensor for tensor in copies if tensor.dtype == torch.float32] == [] and len(kept) > 20
+    assert all(tensor.equal(model.get_parameter(name)) for name, tensor in frozen.items())
+    assert found.keys() == expected.keys()
+    for name, gradient in found.items():
+        torch.testing.assert_close(gradient, expected[name], rtol=1e-4, atol=1e-5)
 
 
 # What is saved, and going on.
