@@ -52,14 +52,14 @@ def pack(rows: Tensor, bits: int) -> tuple[Tensor, Tensor]:
 
 
 def round_up(x: Tensor) -> Tensor:
-    """The nearest bfloat16 that are not below `x`, positive float32."""
+    """`x`, positive float32, as bfloat16, never less."""
     nearest = x.bfloat16()
     above = (nearest.view(torch.int16) + 1).view(torch.bfloat16)  # the next; not all devices have torch.nextafter
     return torch.where(nearest < x, above, nearest)
 
 
 def unpack(weight: Tensor, scale: Tensor, inputs: int, dtype: torch.dtype) -> Tensor:
-    """The rows (n, inputs) in `dtype` that `pack` stored, the type of `weight` says in how many bits."""
+    """The rows (n, inputs) that `pack` stored, in `dtype`. The type of `weight` says in how many bits they are."""
     group = inputs
     if weight.dtype == torch.uint8:  # shifted back as int8, four bits bring their sign with them
         low, high = (weight << 4).view(torch.int8) >> 4, weight.view(torch.int8) >> 4
