@@ -11,12 +11,13 @@ from device import DEVICE, TOLERANCE, alike, assert_close
 from golden_data import CHECKPOINT, golden_model, picture
 from safetensors.torch import save_file
 
-from minllada_v import SamplerConfig, load_pretrained
+from minllada_v import InputError, SamplerConfig, load_pretrained
 from minllada_v.answer import answer_steps, encode_images, prompt_ids
 from minllada_v.checkpoint import pick_device
 from minllada_v.evaluation.answers import fingerprint
 from minllada_v.generate import peak_memory
 from minllada_v.low_bits import low_bit_layers
+from minllada_v.processes import join_processes
 from minllada_v.train import main
 from minllada_v.training.adapters import load_adapter
 from minllada_v.training.checkpoints import load_optimizer
@@ -56,6 +57,16 @@ def test_all_of_a_resumed_optimizer_lies_there_with_the_weights(tmp_path):
     load_optimizer(tmp_path, model, optimizer)
     found = [tensor.device.type for state in optimizer.state.values() for tensor in state.values()]
     assert found == ["meta"] * 6
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch):
+    """In place of a traceback of CUDA's."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("RANK", "2")
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(InputError, match="each process takes a GPU, and this machine has 2; start no more"):
+        join_processes("cuda", shard=False)
 
 
 @on_a_gpu

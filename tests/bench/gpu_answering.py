@@ -37,7 +37,8 @@ GRIDS = tuple((columns, rows) for columns in range(1, 7) for rows in range(1, 7)
 CONFIG = Config(4096, 12288, 32, 32, 32, 126_464, 1e-5, 500000.0, 8192, VisionConfig(), GRIDS)
 if TINY:
     CONFIG = Config(64, 128, 2, 4, 4, 1000, 1e-5, 500000.0, 8192, VisionConfig(32, 48, 3, 4, 14, 56), GRIDS)
-PHOTO = ROOT / "tutorials" / "pictures" / "chelsea.png"
+with Image.open(ROOT / "tutorials" / "pictures" / "chelsea.png") as small:
+    PHOTO = small.convert("RGB").resize((1353, 900))  # as large as photographs are
 TOKENIZER = read_tokenizer(ROOT / "tests" / "golden" / "checkpoint" / "tokenizer.json")  # its ids fit any vocabulary
 LENGTH = 128
 EXACT = SamplerConfig(LENGTH)
@@ -157,7 +158,7 @@ def main(kind: str):
     rate, bandwidth = card_rates()
     start = seconds_now()
     model = random_model(int(kind) if kind in "84" else None)
-    features = encode_images(model, [str(PHOTO)])
+    features = encode_images(model, [PHOTO])
     prompt = len(prompt_ids(TOKENIZER, "Describe the image in detail.", features))
     print(f"Weights: {kind}, ready after {seconds_now() - start:.1f} s. Prompt with the photograph: {prompt} tokens. "
           f"This card: {rate / 1e12:.0f} TFLOP/s in bfloat16 products, {bandwidth / 1e9:.0f} GB/s in copies.\n")
@@ -178,9 +179,7 @@ def main(kind: str):
     if kind == "bfloat16":
         for name, sampler in {"exact": EXACT, "refresh 32": REFRESH["refresh 32"], **BLOCKS}.items():
             report(f"{name}, batch of 8", 8, sampler, lambda s=sampler: step_seconds(model, features, s, 8, 4))
-        with Image.open(PHOTO) as photo:
-            frames = [photo.convert("RGB").crop((x, 0, x + 300, 300)) for x in range(0, 128, 4)]
-        video = encode_images(model, video=frames)
+        video = encode_images(model, video=[PHOTO.crop((x, 0, x + 900, 900)) for x in range(0, 384, 12)])
         for name, sampler in {"exact": EXACT, "refresh 32": REFRESH["refresh 32"]}.items():
             report(f"{name}, 32 frames ({len(video[0])} rows)", 1, sampler,
                    lambda s=sampler: step_seconds(model, video, s, 1, 4))

@@ -9,14 +9,15 @@ bfloat16, layers are computed twice (`--checkpointing`), and a batch is one exam
 
 import statistics
 import sys
+from pathlib import Path
 
 import torch
 from gpu_answering import DEVICE, PHOTO, TOKENIZER, random_model, seconds_now
-from PIL import Image
 
 from minllada_v.training.data import Record
 from minllada_v.training.distributed import Learner, distribute, save_memory
 from minllada_v.training.examples import encode
+from minllada_v.training.frozen import keep_no_copies
 from minllada_v.training.lora import add_lora, choose_adapters
 from minllada_v.training.objectives import choose_objective, choose_trainable
 from minllada_v.training.settings import Settings
@@ -32,19 +33,19 @@ SAID = [{"from": "human", "value": "<image>\nWhat is in the picture?"},
 def main(kind: str):
     model = random_model(4 if kind == "lora-4-bits" else None)
     stage = "align" if kind == "align" else "tune"
-    settings = Settings(PHOTO, stage=stage, learning_rate=1e-5)
+    settings = Settings(Path("out"), stage=stage, learning_rate=1e-5)
     if kind == "align":
         choose_trainable(model, stage, train_vision=False)
     else:
         add_lora(model, RANK, 2 * RANK, seed=0)
         choose_adapters(model, only=False)
     model.compute_dtype = torch.float32  # of what passes from layer to layer, as in training
+    keep_no_copies(model)
     save_memory(model)
     learner = Learner(model, TOKENIZER, choose_objective(settings, TOKENIZER), bfloat16=True)
     module = distribute(learner, DEVICE, shard=False)
     optimizer = make_optimizer(learner, settings.learning_rate, 0.0)
-    with Image.open(PHOTO) as photo:
-        example = encode(Record("chelsea", SAID, [photo.convert("RGB")], False), TOKENIZER, model.config, stage)
+    example = encode(Record("chelsea", SAID, [PHOTO], False), TOKENIZER, model.config, stage)
     if DEVICE.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
