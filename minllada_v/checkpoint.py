@@ -110,17 +110,18 @@ def matching_tokenizer(folder: Path, config: Config) -> Tokenizer:
 
 def pick_device(device: str | torch.device | None = None) -> torch.device:
     """The device to use; None takes CUDA, else MPS, else the CPU. Raises `InputError` if a named one is absent."""
+    present = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
     if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else
-                            "mps" if torch.backends.mps.is_available() else "cpu")
+        device = next((name for name, is_there in present.items() if is_there()), "cpu")
     try:
         device = torch.device(device)
     except (RuntimeError, TypeError):
         raise InputError(f"there is no device {device!r}; use cpu, cuda or mps") from None
-    present = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
     if device.type in present and not present[device.type]():
         raise InputError(f"the device {device.type} was asked for, but this machine or this PyTorch has none; "
                          "use the CPU instead")
+    if device.type == "cuda":  # whose convolutions round float32 to 10 bits, and add up in any order, if let
+        torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic = False, True
     return device
 
 

@@ -10,7 +10,6 @@ weights' own size, 0.108 with the levels −7 … 7. NF4, the levels of QLoRA (a
 every weight up in a table, which takes a CPU longer than the multiplication here (see tests/bench/low_bits.py).
 """
 
-import math
 from collections.abc import Callable, Iterator
 
 import torch
@@ -55,7 +54,8 @@ def pack(rows: Tensor, bits: int) -> tuple[Tensor, Tensor]:
 def round_up(x: Tensor) -> Tensor:
     """`x`, positive float32, as bfloat16, never less."""
     nearest = x.bfloat16()
-    return torch.where(nearest < x, nearest.nextafter(nearest.new_tensor(math.inf)), nearest)
+    above = (nearest.view(torch.int16) + 1).view(torch.bfloat16)  # the next; not all devices have torch.nextafter
+    return torch.where(nearest < x, above, nearest)
 
 
 def unpack(weight: Tensor, scale: Tensor, inputs: int, dtype: torch.dtype) -> Tensor:

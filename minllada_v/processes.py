@@ -24,7 +24,11 @@ def join_processes(device: str, shard: bool) -> torch.device:
             raise InputError("--shard spreads weights over several processes; start them with torchrun")
         return chosen
     if chosen.type == "cuda":
-        chosen = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        number, count = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+        if number >= count:
+            raise InputError(f"each process takes a GPU, and this machine has {count}; start no more with "
+                             "--nproc-per-node, or give --device cpu")
+        chosen = torch.device("cuda", number)
         torch.cuda.set_device(chosen)
     if not dist.is_initialized():  # by an earlier stage
         dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")

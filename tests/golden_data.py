@@ -4,6 +4,7 @@ import json
 from functools import cache
 from pathlib import Path
 
+from device import DEVICE
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -17,9 +18,9 @@ CLOSE = {"rtol": 1e-4, "atol": 1e-4}  # the agreement that golden/README.md prom
 
 
 @cache
-def golden_model():
+def golden_model(device: str = DEVICE):
     """(model, tokenizer) of the golden checkpoint."""
-    return load_pretrained(CHECKPOINT, device="cpu")
+    return load_pretrained(CHECKPOINT, device)
 
 
 def picture(index: int) -> Image.Image:

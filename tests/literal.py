@@ -55,15 +55,17 @@ def literal_sample(
             logits64 = logits.to(torch.float64)
             if temperature > 0:
                 # The noise is drawn for the fillable places only, so that both samplers see the same numbers.
-                noise = torch.rand(len(fillable), logits.shape[1], dtype=torch.float64, generator=generator)
+                noise = torch.rand(len(fillable), logits.shape[1], dtype=torch.float64, generator=generator,
+                                   device=logits.device)
                 noisy = logits64.clone()
                 noisy[fillable] = logits64[fillable].exp() / (-noise.log()) ** temperature
                 tokens = noisy.argmax(dim=-1)
             else:
                 tokens = logits.argmax(dim=-1)
             if remasking == "random":
-                confidence = torch.zeros(len(canvas), dtype=torch.float64)
-                confidence[fillable] = torch.rand(len(fillable), dtype=torch.float64, generator=generator)
+                confidence = torch.zeros(len(canvas), dtype=torch.float64, device=logits.device)
+                confidence[fillable] = torch.rand(len(fillable), dtype=torch.float64, generator=generator,
+                                                  device=logits.device)
             else:
                 probabilities = torch.softmax(logits64, dim=-1)
                 confidence = probabilities.gather(-1, tokens[:, None])[:, 0]
@@ -112,7 +114,7 @@ def literal_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = Non
     for head in range(heads):
         shared = head * len(k) // heads  # grouped-query attention: neighbouring heads share keys and values
         for query in range(length):
-            scores = torch.tensor([q[head, query] @ key for key in k[shared]], dtype=q.dtype) / width**0.5
+            scores = torch.stack([q[head, query] @ key for key in k[shared]]) / width**0.5
             if mask is not None:
                 scores[~mask[query]] = -torch.inf
             out[head, query] = scores.softmax(0) @ v[shared]
@@ -123,7 +125,7 @@ def literal_block_pass(model, before: Tensor, after: Tensor, start: int, stop: i
     """Hidden states (stop − start, width) of a language model at the places start..stop-1 of the embeddings `after`
     (length, width), where all layers still have the other places' keys and values from a pass over `before`."""
     stale, fresh = before, after[start:stop]
-    cos, sin = rotary_angles(torch.arange(len(before)), model.head_width, model.rope_theta)
+    cos, sin = rotary_angles(torch.arange(len(before), device=before.device), model.head_width, model.rope_theta)
 
     def heads(x: Tensor) -> Tensor:
         return x.view(len(x), -1, model.head_width).transpose(0, 1)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from device import DEVICE, assert_close
 from golden_data import golden_model, picture
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -34,11 +35,11 @@ def random_model(seed: int, config: Config = SMALL) -> LLaDAV:
     generator = torch.Generator().manual_seed(seed)
     for parameter in model.parameters():
         parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.3)
-    return model
+    return model.to(DEVICE)
 
 
 def random_embeds(seed: int, length: int) -> torch.Tensor:
-    return torch.randn(1, length, 16, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return torch.randn(1, length, 16, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(DEVICE)
 
 
 def decode(model: LLaDAV, ids: torch.Tensor, features: list[torch.Tensor], sampler: SamplerConfig) -> list[int]:
@@ -50,7 +51,7 @@ def decode(model: LLaDAV, ids: torch.Tensor, features: list[torch.Tensor], sampl
 def masked_everywhere(model: LanguageModel, embeds: torch.Tensor) -> torch.Tensor:
     """The same by the released network's own forward, told by a mask what is hidden: no cache, no other code."""
     length = embeds.shape[1]
-    return model(embeds, masked(torch.ones(length, length).tril().bool()[None, None]))
+    return model(embeds, masked(torch.ones(length, length, device=DEVICE).tril().bool()[None, None]))
 
 
 @settings(deadline=None, max_examples=20)
@@ -62,7 +63,7 @@ def test_a_position_never_depends_on_later_ones(seed, length, data):
     changed = embeds.clone()
     changed[0, place] += 1
     before, after = model(embeds, causal())[0], model(changed, causal())[0]
-    torch.testing.assert_close(before[:place], after[:place])
+    assert_close(before[:place], after[:place])
     assert ((before - after)[place:].abs().sum(dim=-1) > 1e-9).all()
 
 
@@ -72,7 +73,7 @@ def test_it_is_the_same_network_with_a_causal_mask(seed, length, key_value_heads
     """Whatever the number of key-value heads."""
     model = random_model(seed, replace(SMALL, num_key_value_heads=key_value_heads)).language_model
     embeds = random_embeds(seed, length)
-    torch.testing.assert_close(model(embeds, causal()), masked_everywhere(model, embeds))
+    assert_close(model(embeds, causal()), masked_everywhere(model, embeds))
 
 
 @settings(deadline=None, max_examples=30)
@@ -85,13 +86,13 @@ def test_cached_keys_and_values_change_nothing(seed, pieces):
     kv_cache, found, some, before = [], [], [], 0
     expected = model(embeds, causal())
     for piece in embeds.split(pieces, dim=1):
-        position_ids = torch.arange(before, before + piece.shape[1])
+        position_ids = torch.arange(before, before + piece.shape[1], device=DEVICE)
         last = torch.tensor([piece.shape[1] - 1, 0])
         found.append(model(piece, causal(kv_cache, before, length), None, position_ids))
         some.append(model(piece, causal(kv_cache, before, length), last, position_ids))
-        torch.testing.assert_close(some[-1], expected[:, position_ids[last]])
+        assert_close(some[-1], expected[:, position_ids[last]])
         before += piece.shape[1]
-    torch.testing.assert_close(torch.cat(found, dim=1), expected)
+    assert_close(torch.cat(found, dim=1), expected)
     assert [k.shape[2] for k, _ in kv_cache] == [length] * 2
 
 
@@ -118,6 +119,7 @@ def test_the_loss_is_the_textbook_sum(seed, lengths):
         targets = torch.rand(length, generator=generator) < 0.6
         targets[-1] = True
         labels[row, :length] = ids[row, :length].where(targets, torch.tensor(-100))
+    ids, labels = ids.to(DEVICE), labels.to(DEVICE)
     losses = next_token_loss(model, Batch(ids, labels, (), None))
     for row, length in enumerate(lengths):
         assert losses[row].item() == pytest.approx(textbook_loss(model, ids[row, :length], labels[row, :length]))
@@ -129,7 +131,7 @@ def test_conversations_about_pictures_have_the_same_targets_as_in_diffusion():
     conversations = [[{"from": "human", "value": "<image>\nWhat?"}, {"from": "gpt", "value": "A red star."}],
                      [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello. What can I do?"}]]
     examples = [training_example(TOKENIZER, conversation, "Be brief.") for conversation in conversations]
-    input_ids, labels, _ = pad(examples, TOKENIZER.special["<|endoftext|>"])
+    input_ids, labels, _ = (part.to(DEVICE) for part in pad(examples, TOKENIZER.special["<|endoftext|>"]))
     features = [encode_images(GOLDEN, [picture(0)]), []]
     losses = next_token_loss(GOLDEN, splice_batch(input_ids, labels, features))
     for row in range(2):
@@ -145,7 +147,7 @@ def test_conversations_about_pictures_have_the_same_targets_as_in_diffusion():
 def test_who_knows_nothing_pays_log_v_per_token_and_learns_by_the_gradient():
     model = random_model(0)
     model.language_model.lm_head.weight.zero_()
-    ids = torch.arange(6)[None]
+    ids = torch.arange(6, device=DEVICE)[None]
     assert next_token_loss(model, Batch(ids, ids, (), None)).item() == pytest.approx(math.log(50))
     model.requires_grad_(True)
     next_token_loss(model, Batch(ids, ids, (), None)).sum().backward()
@@ -165,7 +167,7 @@ def test_a_sequence_without_targets_is_named(labels):
 def test_greedy_decoding_takes_the_likeliest_token_each_time(shown):
     """As a loop does that runs everything again for every token; the tokens of the chat format are never written."""
     features = encode_images(GOLDEN, [picture(0)]) if shown else []
-    ids = prompt = prompt_ids(TOKENIZER, "What is in the picture?", features)
+    ids = prompt = prompt_ids(TOKENIZER, "What is in the picture?", features).to(DEVICE)
     for _ in range(8):
         hidden_states = masked_everywhere(GOLDEN.language_model, GOLDEN.embed(ids[None], features))
         logits = GOLDEN.language_model.lm_head(hidden_states[0, -1])

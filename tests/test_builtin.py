@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from device import COMMAND, DEVICE
 from golden_data import CHECKPOINT, golden_model, picture
 from test_generate import run
 
@@ -91,7 +92,7 @@ def test_a_conversation_is_about_the_bundled_picture_too(stand_in, capsys, monke
 
 
 def test_from_python_the_models_own_settings_are_the_defaults(stand_in):
-    model, tokenizer = load_pretrained(device="cpu")
+    model, tokenizer = load_pretrained(device=DEVICE)
     shown = stand_in / "picture.png"
     assert answer(model, tokenizer, "what is it?", [shown]) + "\n" == expected("what is it?", shown)
     given = answer(model, tokenizer, "what is it?", [shown], system="Be brief.", sampler=SamplerConfig(3))
@@ -140,9 +141,9 @@ def test_the_bundled_picture_lies_beside_its_question():
 def test_the_built_in_model_answers_its_question_truthfully(capsys):
     """Also where it fills in several tokens at once."""
     truth = json.loads((BUILTIN / "example.json").read_text())["conversations"][1]["value"]
-    length = load_pretrained(device="cpu")[0].config.gen_length
+    length = load_pretrained(device=DEVICE)[0].config.gen_length
     for steps in (length, max(1, length // 4)):
-        code, out, _ = run(capsys, "--device", "cpu", "--steps", str(steps))
+        code, out, _ = run(capsys, *COMMAND, "--steps", str(steps))
         assert (code, out) == (0, truth + "\n")
 
 
@@ -155,7 +156,7 @@ def test_the_bundled_question_was_never_trained():
 def test_the_built_in_model_knows_its_world_and_what_it_does_not_know():
     """Of 2 questions of each ability in trained wordings, and 2 in wordings that are held out, at most 10 are answered
     wrong. (Its README has the table, of more.) So neither weights nor code can drift away from the other unseen."""
-    model, tokenizer = load_pretrained(device="cpu")
+    model, tokenizer = load_pretrained(device=DEVICE)
     benchmark = replace(BENCHMARKS["small-world"], sampler=SamplerConfig(model.config.gen_length))
     records = Judge(model, tokenizer, benchmark).records(world_questions(2))
     wrong = [record["id"] for record in records if record["score"] < 1]
@@ -165,13 +166,13 @@ def test_the_built_in_model_knows_its_world_and_what_it_does_not_know():
 def test_the_built_in_model_answers_a_photograph_with_what_it_cannot_see(capsys):
     """A cat, which is of no kind that training draws."""
     photo = Path(__file__).parents[1] / "tutorials" / "pictures" / "chelsea.png"
-    code, out, _ = run(capsys, "--device", "cpu", "--image", str(photo), "--prompt", "What do you see?")
+    code, out, _ = run(capsys, "--device", DEVICE, "--image", str(photo), "--prompt", "What do you see?")
     assert (code, out) == (0, NO_SHAPES + "\n")
 
 
 def test_the_built_in_model_is_small_and_its_prompts_short():
     assert sum(file.stat().st_size for file in BUILTIN.iterdir()) <= 8_000_000
-    model, tokenizer = load_pretrained(device="cpu")
+    model, tokenizer = load_pretrained(device=DEVICE)
     features = encode_images(model, [BUILTIN / "picture.png"])
     assert len(prompt_ids(tokenizer, "what?", features, system=model.config.system)) < len(
         prompt_ids(tokenizer, "what?", features))

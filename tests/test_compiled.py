@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from device import COMMAND, DEVICE
 from golden_data import CHECKPOINT, picture
 
 from minllada_v import Request, SamplerConfig, answer, answer_batch, load_pretrained
@@ -34,7 +35,7 @@ def graphs(monkeypatch) -> list:
 def test_compiled_answers_are_the_same_and_nothing_is_compiled_twice(graphs):
     """Unequal questions, with guidance, refreshes and chance, answered twice: the answers of the plain model, from few
     graphs whatever the lengths; the second time nothing is compiled. All layers share these graphs."""
-    model, tokenizer = load_pretrained(CHECKPOINT, "cpu")
+    model, tokenizer = load_pretrained(CHECKPOINT, DEVICE)
     samplers = [SamplerConfig(12), SamplerConfig(12, block_length=4, refresh_every=3, cfg_scale=0.5),
                 SamplerConfig(12, threshold=0.01), SamplerConfig(12, temperature=1.0, remasking="random")]
     asked = [Request("What is it?" * number, [picture(0)] * (number % 2), sampler=sampler)
@@ -57,6 +58,6 @@ def test_a_machine_that_cannot_compile_is_told(capsys, monkeypatch):
         raise ValueError("no compiler here")
 
     compile_with(monkeypatch, broken)
-    code = main(["--weights", str(CHECKPOINT), "--device", "cpu", "--gen-length", "2", "--prompt", "Hi", "--compile"])
+    code = main(["--weights", str(CHECKPOINT), *COMMAND, "--gen-length", "2", "--prompt", "Hi", "--compile"])
     out, err = capsys.readouterr()
     assert (code, out) == (1, "") and "leave out --compile" in err and "no compiler here" in err

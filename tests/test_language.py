@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from device import DEVICE, assert_close, same
 from golden_data import CASES, CLOSE, TENSORS, golden_model, picture
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -29,29 +30,29 @@ def random_model(seed: int, config: Config = SMALL) -> LanguageModel:
     generator = torch.Generator().manual_seed(seed)
     for parameter in model.parameters():
         parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.3)
-    return model
+    return model.to(DEVICE)
 
 
 def random_embeds(seed: int, length: int) -> torch.Tensor:
-    return torch.randn(1, length, 16, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return torch.randn(1, length, 16, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(DEVICE)
 
 
 @pytest.mark.parametrize("index", range(7))
 def test_golden_logits(index):
     features = encode_images(MODEL, [picture(CASES["prompts"][index]["image"])])
-    ids = prompt_ids(TOKENIZER, "Describe the image in detail.", features)
+    ids = prompt_ids(TOKENIZER, "Describe the image in detail.", features).to(DEVICE)
     last = torch.arange(len(ids) - 8, len(ids))
     logits = MODEL(ids, features, last)
-    torch.testing.assert_close(logits, TENSORS[f"prompt/{index}/last_logits"], **CLOSE)
+    assert_close(logits, TENSORS[f"prompt/{index}/last_logits"], **CLOSE)
     hidden_states = MODEL.language_model(MODEL.embed(ids[None], features))[0]
-    torch.testing.assert_close(hidden_states.norm(dim=-1), TENSORS[f"prompt/{index}/hidden_norms"], **CLOSE)
+    assert_close(hidden_states.norm(dim=-1), TENSORS[f"prompt/{index}/hidden_norms"], **CLOSE)
 
 
 def test_golden_logits_of_two_pictures():
     features = encode_images(MODEL, [picture(index) for index in CASES["multi"]["images"]])
-    ids = prompt_ids(TOKENIZER, "What is the difference?", features)
+    ids = prompt_ids(TOKENIZER, "What is the difference?", features).to(DEVICE)
     logits = MODEL(ids, features, torch.arange(len(ids) - 4, len(ids)))
-    torch.testing.assert_close(logits, TENSORS["multi/last_logits"], **CLOSE)
+    assert_close(logits, TENSORS["multi/last_logits"], **CLOSE)
 
 
 def test_golden_dialogue_causal_logits():
@@ -60,11 +61,11 @@ def test_golden_dialogue_causal_logits():
     input_ids, _, turn_ids = training_example(TOKENIZER, CASES["samples"][case["sample"]]["conversations"])
     features = encode_images(MODEL, [picture(case["image"])])
     source = splice(torch.tensor(input_ids), [len(features[0])])
-    embeds = MODEL.embed(torch.tensor(input_ids)[source][None], features)
-    mask = dialogue_causal_mask(torch.tensor(turn_ids)[source][None])
+    embeds = MODEL.embed(torch.tensor(input_ids)[source][None].to(DEVICE), features)
+    mask = dialogue_causal_mask(torch.tensor(turn_ids)[source][None]).to(DEVICE)
     logits = MODEL.language_model.lm_head(MODEL.language_model(embeds, masked(mask)))[0]
-    torch.testing.assert_close(logits[:4], TENSORS["dialogue/first_logits"], **CLOSE)
-    torch.testing.assert_close(logits[-4:], TENSORS["dialogue/last_logits"], **CLOSE)
+    assert_close(logits[:4], TENSORS["dialogue/first_logits"], **CLOSE)
+    assert_close(logits[-4:], TENSORS["dialogue/last_logits"], **CLOSE)
 
 
 @settings(deadline=None, max_examples=20)
@@ -73,15 +74,15 @@ def test_attention_is_the_literal_softmax(seed, length, key_value_heads, hides):
     """Grouped-query attention equals a loop over heads and queries, with and without a mask."""
     layer = random_model(seed, replace(SMALL, num_key_value_heads=key_value_heads)).layers[0].self_attn
     x = random_embeds(seed, length)
-    cos, sin = (angle.double() for angle in rotary_angles(torch.arange(length), 4, 100.0))
+    cos, sin = (angle.double() for angle in rotary_angles(torch.arange(length, device=DEVICE), 4, 100.0))
     mask = torch.rand(length, length, generator=torch.Generator().manual_seed(seed)) < 0.5
-    mask |= torch.eye(length, dtype=torch.bool)
+    mask = (mask | torch.eye(length, dtype=torch.bool)).to(DEVICE)
     attend = masked(mask[None, None]) if hides else bidirectional
     out = layer(x, cos, sin, attend, slice(None), 0)
     q, k, v = ((x[0] @ projection.weight.T).view(length, -1, 4).transpose(0, 1)
                for projection in (layer.q_proj, layer.k_proj, layer.v_proj))
     expected = literal_attention(rotate(q, cos, sin), rotate(k, cos, sin), v, mask if hides else None)
-    torch.testing.assert_close(out[0], expected.transpose(0, 1).flatten(1) @ layer.o_proj.weight.T)
+    assert_close(out[0], expected.transpose(0, 1).flatten(1) @ layer.o_proj.weight.T)
 
 
 @settings(deadline=None, max_examples=20)
@@ -91,10 +92,10 @@ def test_asking_for_some_positions_gives_what_all_would(seed, length):
     model, embeds = random_model(seed), random_embeds(seed, length)
     generator = torch.Generator().manual_seed(seed)
     positions = torch.randint(0, length, (5,), generator=generator)
-    mask = dialogue_causal_mask(torch.randint(0, 3, (1, length), generator=generator))
+    mask = dialogue_causal_mask(torch.randint(0, 3, (1, length), generator=generator)).to(DEVICE)
     for attend in (bidirectional, masked(mask)):
         everything = model(embeds, attend)
-        torch.testing.assert_close(model(embeds, attend, positions), everything[:, positions])
+        assert_close(model(embeds, attend, positions), everything[:, positions])
 
 
 @settings(deadline=None, max_examples=30)
@@ -112,10 +113,10 @@ def test_sequences_in_one_pass_do_not_see_each_other(seed, sequences):
         segments.append(Segment(length, count, slice(0, length), slice(0, length), [] if keeps else None))
         own += start
         start += length
-    together = model(torch.cat(embeds, 1), packed(segments), torch.cat(asked), torch.cat(position_ids))
+    together = model(torch.cat(embeds, 1), packed(segments), torch.cat(asked), torch.cat(position_ids).to(DEVICE))
     alone = [model(own)[:, chosen - sum(length for length, _, _ in sequences[:number])]
              for number, (own, chosen) in enumerate(zip(embeds, asked))]
-    torch.testing.assert_close(together, torch.cat(alone, 1))
+    assert_close(together, torch.cat(alone, 1))
     assert [it.kv_cache and len(it.kv_cache) for it in segments] == [2 if keeps else None for _, _, keeps in sequences]
 
 
@@ -131,13 +132,13 @@ def test_a_block_alone_sees_the_rest_as_it_was(seed, start, width, behind, key_v
     def run(embeds, place):
         count = place.stop - place.start
         segment = Segment(count, count, place, slice(0, length), kv_cache)
-        return model(embeds[:, place], packed([segment]), None, torch.arange(length)[place])
+        return model(embeds[:, place], packed([segment]), None, torch.arange(length, device=DEVICE)[place])
 
     whole, block = slice(0, length), slice(start, stop)
-    assert run(before, whole).equal(model(before))
-    torch.testing.assert_close(run(after, block)[0], literal_block_pass(model, before[0], after[0], start, stop))
-    torch.testing.assert_close(run(last, block)[0], literal_block_pass(model, before[0], last[0], start, stop))
-    assert run(after, whole).equal(model(after))
+    assert same(run(before, whole), model(before))
+    assert_close(run(after, block)[0], literal_block_pass(model, before[0], after[0], start, stop))
+    assert_close(run(last, block)[0], literal_block_pass(model, before[0], last[0], start, stop))
+    assert same(run(after, whole), model(after))
 
 
 @settings(deadline=None, max_examples=30)
@@ -147,13 +148,13 @@ def test_places_that_left_are_seen_no_more(seed, width, gap, behind):
     and the places behind the gap keep their positions."""
     model, kv_cache, length = random_model(seed), [], width + gap + behind
     embeds = random_embeds(seed, length)
-    left = torch.cat([torch.arange(width), torch.arange(width + gap, length)])
+    left = torch.cat([torch.arange(width), torch.arange(width + gap, length)]).to(DEVICE)
     everything = Segment(length, length, slice(0, length), slice(0, length), kv_cache)
-    model(embeds, packed([everything]), None, torch.arange(length))
+    model(embeds, packed([everything]), None, torch.arange(length, device=DEVICE))
     fresh = model(embeds[:, left], packed([Segment(len(left), len(left), left, left, kv_cache)]), None, left)
-    torch.testing.assert_close(fresh, model(embeds[:, left], bidirectional, None, left))
+    assert_close(fresh, model(embeds[:, left], bidirectional, None, left))
     block = Segment(width, width, slice(0, width), left, kv_cache)
-    torch.testing.assert_close(model(embeds[:, :width], packed([block]), None, torch.arange(width)), fresh[:, :width])
+    assert_close(model(embeds[:, :width], packed([block]), None, left[:width]), fresh[:, :width])
 
 
 @settings(deadline=None, max_examples=20)
@@ -170,14 +171,14 @@ def test_every_position_sees_every_other(seed, length, data):
 @given(seeds, st.lists(st.integers(0, 3), min_size=2, max_size=8))
 def test_a_turn_never_sees_a_later_one(seed, turns):
     """Dialogue-causal: changing the inputs of the last turn leaves all earlier turns as they were."""
-    turn_ids = torch.tensor([sorted(turns)])
+    turn_ids = torch.tensor([sorted(turns)], device=DEVICE)
     model, embeds = random_model(seed), random_embeds(seed, len(turns))
     changed = embeds.clone()
     last = turn_ids[0] == turn_ids.max()
     changed[0, last] += 1
     mask = dialogue_causal_mask(turn_ids)
     before, after = model(embeds, masked(mask))[0], model(changed, masked(mask))[0]
-    assert before[~last].equal(after[~last]) and not before[last].equal(after[last])
+    assert same(before[~last], after[~last]) and not same(before[last], after[last])
 
 
 @settings(deadline=None, max_examples=25)
@@ -188,8 +189,8 @@ def test_rotary_products_depend_on_the_distance_only(seed, first, second, shift)
     cos, sin = (angle.double() for angle in rotary_angles(torch.arange(41), 8, 500000.0))
     at = lambda x, place: rotate(x, cos[place], sin[place])  # noqa: E731
     here, there = at(q, first) @ at(k, second), at(q, first + shift) @ at(k, second + shift)
-    torch.testing.assert_close(here, there, rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(at(q, first).norm(), q.norm(), rtol=1e-6, atol=1e-6)
+    assert_close(here, there, rtol=1e-5, atol=1e-5)
+    assert_close(at(q, first).norm(), q.norm(), rtol=1e-6, atol=1e-6)
 
 
 @settings(deadline=None, max_examples=20)
@@ -197,15 +198,15 @@ def test_rotary_products_depend_on_the_distance_only(seed, first, second, shift)
 def test_stored_bfloat16_computes_as_if_converted(seed, width):
     """Weights kept in bfloat16 give, for float32 input, what float32 copies of them give."""
     generator = torch.Generator().manual_seed(seed)
-    x = torch.randn(2, 16, generator=generator)
+    x = torch.randn(2, 16, generator=generator).to(DEVICE)
     for layer in (Linear(16, width), Linear(16, width, bias=False), LayerNorm(16), RMSNorm(16)):
         with torch.no_grad():
             for parameter in layer.parameters():
                 parameter.copy_(torch.randn(parameter.shape, generator=generator))
-            stored = layer.bfloat16()
+            stored = layer.to(DEVICE, torch.bfloat16)
             out = stored(x)
             assert out.dtype == torch.float32 and next(stored.parameters()).dtype == torch.bfloat16
-            torch.testing.assert_close(out, layer.float()(x))
+            assert_close(out, layer.float()(x))
 
 
 def test_every_norm_uses_the_configured_epsilon():
@@ -214,9 +215,9 @@ def test_every_norm_uses_the_configured_epsilon():
     norms = [model.norm, *(norm for layer in model.layers
                            for norm in (layer.input_layernorm, layer.post_attention_layernorm))]
     assert len(norms) == 1 + 2 * SMALL.num_hidden_layers
-    tiny = torch.full((16,), 1e-6, dtype=torch.float64)
+    tiny = torch.full((16,), 1e-6, dtype=torch.float64, device=DEVICE)
     for norm in norms:
-        torch.testing.assert_close(norm(tiny), tiny / 2 * norm.weight)
+        assert_close(norm(tiny), tiny / 2 * norm.weight)
 
 
 @settings(deadline=None, max_examples=20)
@@ -226,15 +227,16 @@ def test_a_mask_of_keys_hides_them_from_everybody(seed, length):
     model, embeds = random_model(seed), random_embeds(seed, length)
     keys = torch.rand(1, 1, 1, length, generator=torch.Generator().manual_seed(seed)) < 0.5
     keys[..., 0] = True
+    keys = keys.to(DEVICE)
     dense, some = keys.expand(1, 1, length, length), torch.tensor([length - 1, 0])
-    torch.testing.assert_close(model(embeds, masked(keys)), model(embeds, masked(dense)))
-    torch.testing.assert_close(model(embeds, masked(keys), some), model(embeds, masked(dense))[:, some])
+    assert_close(model(embeds, masked(keys)), model(embeds, masked(dense)))
+    assert_close(model(embeds, masked(keys), some), model(embeds, masked(dense))[:, some])
 
 
 @settings(deadline=None, max_examples=20)
 @given(seeds)
 def test_rms_statistics_are_float32(seed):
     """In bfloat16 the mean square is taken in float32 and the result rounded once."""
-    x = torch.randn(3, 512, generator=torch.Generator().manual_seed(seed)).bfloat16() * 100
+    x = torch.randn(3, 512, generator=torch.Generator().manual_seed(seed)).bfloat16().to(DEVICE) * 100
     exact = x.float() * torch.rsqrt(x.float().pow(2).mean(-1, keepdim=True) + 1e-5)
-    torch.testing.assert_close(RMSNorm(512, eps=1e-5).bfloat16()(x), exact.bfloat16(), rtol=0.008, atol=0)
+    assert_close(RMSNorm(512, eps=1e-5).to(DEVICE, torch.bfloat16)(x), exact.bfloat16(), rtol=0.008, atol=0)

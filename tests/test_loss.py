@@ -8,6 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+from device import DEVICE, assert_close, same
 from golden_data import CASES, CLOSE, TENSORS, golden_model, picture
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -426,12 +427,17 @@ def examples():
     return [training_example(tokenizer, sample["conversations"]) for sample in CASES["samples"]]
 
 
+def padded(*arguments) -> list[torch.Tensor]:
+    """What `pad` gives, where the model is."""
+    return [part.to(DEVICE) for part in pad(*arguments)]
+
+
 @pytest.mark.parametrize("case", CASES["losses"])
 def test_golden_padding(case):
     """Padding stands in ids and labels alike: the model learns it."""
     _, tokenizer = golden_model()
     assert tokenizer.token_id(EOS) == case["padding_id"]
-    input_ids, labels, turn_ids = pad([examples()[sample] for sample in case["samples"]], case["padding_id"])
+    input_ids, labels, turn_ids = padded([examples()[sample] for sample in case["samples"]], case["padding_id"])
     assert input_ids.tolist() == case["input_ids"]
     assert labels.tolist() == case["labels"]
     assert turn_ids.shape == labels.shape
@@ -443,11 +449,11 @@ def test_golden_loss_and_gradients(number):
     case = CASES["losses"][number]
     model, _, mask_id = trainable()
     pictures = [[features_of(model, case["image"])] for _ in case["samples"]]
-    input_ids, labels, _ = pad([examples()[sample] for sample in case["samples"]], case["padding_id"])
+    input_ids, labels, _ = padded([examples()[sample] for sample in case["samples"]], case["padding_id"])
     batch = splice_batch(input_ids, labels, pictures)
     assert batch.ids.shape == (len(case["samples"]), case["length"]) and batch.turn_ids is None
 
-    masks = mask_by_time(batch.labels, TENSORS[f"loss/{number}/t"], TENSORS[f"loss/{number}/uniform"])
+    masks = mask_by_time(batch.labels, *(TENSORS[f"loss/{number}/{name}"].to(DEVICE) for name in ("t", "uniform")))
     loss = masked_loss(denoiser(model, batch), batch.ids, batch.labels, mask_id, masks).mean()
     loss.backward()
     weights = {
@@ -455,21 +461,21 @@ def test_golden_loss_and_gradients(number):
         "grad_q0": model.language_model.layers[0].self_attn.q_proj.weight,
         "grad_lm_head": model.language_model.lm_head.weight,
     }
-    assert torch.allclose(loss, TENSORS[f"loss/{number}/loss"], **CLOSE)
+    assert_close(loss[None], TENSORS[f"loss/{number}/loss"], **CLOSE)
     for name, weight in weights.items():
-        assert torch.allclose(weight.grad.norm(), TENSORS[f"loss/{number}/{name}"], **CLOSE), name
+        assert_close(weight.grad.norm()[None], TENSORS[f"loss/{number}/{name}"], **CLOSE)
 
 
 def test_golden_dialogue_causal_logits():
     """Sample 1 with picture 1, nothing masked: the first and last logits under dialogue-causal attention."""
     model, _ = golden_model()
-    input_ids, labels, turn_ids = pad([examples()[1]], 0)
+    input_ids, labels, turn_ids = padded([examples()[1]], 0)
     batch = splice_batch(input_ids, labels, [[features_of(model, 1)]], turn_ids)
     asked = torch.zeros_like(batch.ids, dtype=torch.bool)
     asked[:, :4] = asked[:, -4:] = True
     logits = denoiser(model, batch)(batch.ids, asked)
     expected = torch.cat([TENSORS["dialogue/first_logits"], TENSORS["dialogue/last_logits"]])
-    assert torch.allclose(logits, expected, **CLOSE)
+    assert_close(logits, expected, **CLOSE)
 
 
 # The model, in batches.
@@ -477,7 +483,7 @@ def test_golden_dialogue_causal_logits():
 
 def filled_up_batch(model, dialogue_causal: bool) -> tuple[Batch, list[Batch]]:
     """Four sequences, about three pictures of different length and about none: as one batch, and each alone."""
-    input_ids, labels, turn_ids = pad([examples()[sample] for sample in (1, 1, 2, 1)], 603)
+    input_ids, labels, turn_ids = padded([examples()[sample] for sample in (1, 1, 2, 1)], 603)
     pictures = [[features_of(model, 2)], [features_of(model, 0)], [], [features_of(model, 1)]]
 
     def spliced(rows: slice) -> Batch:
@@ -493,7 +499,7 @@ def test_a_filled_up_batch_is_the_mean_of_its_sequences(dialogue_causal):
     batch, singles = filled_up_batch(model, dialogue_causal)
     lengths = [single.ids.shape[1] for single in singles]
     assert len(set(lengths)) == 4 and batch.ids.shape == (4, max(lengths))
-    t, uniform = torch.tensor([0.3, 0.6, 0.5, 0.9]), draw_uniform(batch.labels, seeded(7))
+    t, uniform = torch.tensor([0.3, 0.6, 0.5, 0.9], device=DEVICE), draw_uniform(batch.labels, seeded(7))
 
     masks = mask_by_time(batch.labels, t, uniform)
     together = masked_loss(denoiser(model, batch), batch.ids, batch.labels, mask_id, masks)
@@ -502,12 +508,12 @@ def test_a_filled_up_batch_is_the_mean_of_its_sequences(dialogue_causal):
                     mask_by_time(single.labels, t[row : row + 1], uniform[row : row + 1, : lengths[row]]))
         for row, single in enumerate(singles)
     ])
-    assert torch.allclose(together, alone, rtol=1e-5)
+    assert_close(together, alone, rtol=1e-5, atol=1e-8)
     key = model.language_model.layers[0].self_attn.k_proj
     weights = [model.image_newline, model.mm_projector[0].weight, key.weight]
     for in_batch, of_singles in zip(torch.autograd.grad(together.mean(), weights, retain_graph=True),
                                     torch.autograd.grad(alone.mean(), weights)):
-        assert torch.allclose(in_batch, of_singles, rtol=1e-4, atol=1e-4 * of_singles.abs().max().item())
+        assert_close(in_batch, of_singles, rtol=1e-4, atol=1e-4 * of_singles.abs().max().item())
 
 
 @pytest.mark.parametrize("dialogue_causal", [False, True])
@@ -515,11 +521,12 @@ def test_what_stands_at_filled_up_places_changes_nothing(dialogue_causal):
     """No logits of a real place move when the ids there do, and no label asks for them."""
     model, _ = golden_model()
     batch, singles = filled_up_batch(model, dialogue_causal)
-    real = torch.arange(batch.ids.shape[1]) < torch.tensor([single.ids.shape[1] for single in singles])[:, None]
+    lengths = torch.tensor([single.ids.shape[1] for single in singles], device=DEVICE)
+    real = torch.arange(batch.ids.shape[1], device=DEVICE) < lengths[:, None]
     assert not real.all() and (batch.labels[~real] == IGNORED).all()
     denoise = denoiser(model, batch)
     changed = torch.where(real, batch.ids, 99)
-    assert denoise(batch.ids, real).equal(denoise(changed, real))
+    assert same(denoise(batch.ids, real), denoise(changed, real))
     assert not torch.allclose(denoise(batch.ids, ~real), denoise(changed, ~real))
 
 
@@ -528,7 +535,7 @@ def test_padding_is_learned_and_belongs_to_the_last_turn():
     with it."""
     model, _ = golden_model()
     longer = tuple(2 * part for part in examples()[1])
-    input_ids, labels, turn_ids = pad([examples()[1], longer], 603)
+    input_ids, labels, turn_ids = padded([examples()[1], longer], 603)
     own = len(examples()[1][0])
     assert (input_ids[0, own:] == 603).all() and (labels[0, own:] == 603).all() and (turn_ids[0, own:] == 1).all()
     assert turn_ids[1].tolist() == longer[2]
@@ -545,7 +552,7 @@ def test_padding_is_learned_and_belongs_to_the_last_turn():
 def test_picture_places_carry_no_label_and_the_pictures_turn():
     """Where a picture's features stand there is nothing to ask; they belong to the turn of their `<image>`."""
     model, _ = golden_model()
-    input_ids, labels, turn_ids = pad([examples()[1]], 603)
+    input_ids, labels, turn_ids = padded([examples()[1]], 603)
     batch = splice_batch(input_ids, labels, [[features_of(model, 1)]], turn_ids + 5)
     shown = batch.ids == -200
     assert shown.sum() == len(batch.features[0]) > 1
@@ -580,7 +587,7 @@ def test_logits_are_computed_at_masked_places_only():
     """`lm_head` sees one row for each masked place and none besides. Oracle: all logits, then those asked for."""
     model, _, mask_id = trainable()
     batch, _ = filled_up_batch(model, dialogue_causal=False)
-    t, uniform = torch.tensor([0.2, 0.5, 0.0, 0.1]), draw_uniform(batch.labels, seeded(8))
+    t, uniform = torch.tensor([0.2, 0.5, 0.0, 0.1], device=DEVICE), draw_uniform(batch.labels, seeded(8))
     masked = mask_by_time(batch.labels, t, uniform).masked
     canvas = batch.ids.masked_fill(masked, mask_id)
     embeddings = model.embed(canvas, batch.features)
@@ -590,7 +597,7 @@ def test_logits_are_computed_at_masked_places_only():
     model.language_model.lm_head.register_forward_pre_hook(lambda _, inputs: rows.append(tuple(inputs[0].shape)))
     logits = denoiser(model, batch)(canvas, masked)
     assert rows == [(int(masked.sum()), model.config.hidden_size)]
-    assert torch.allclose(logits, everywhere[masked], **CLOSE)
+    assert_close(logits, everywhere[masked], **CLOSE)
 
 
 def test_a_batch_in_which_chance_masks_nothing_has_loss_0_and_gradient_0():
@@ -599,9 +606,9 @@ def test_a_batch_in_which_chance_masks_nothing_has_loss_0_and_gradient_0():
     model, _, mask_id = trainable()
     asked = []
     model.language_model.register_forward_pre_hook(lambda _, inputs: asked.append(inputs[2].tolist()))
-    input_ids, labels, _ = pad([examples()[2]], 0)
+    input_ids, labels, _ = padded([examples()[2]], 0)
     batch = splice_batch(input_ids, labels, [[]])
-    masks = mask_by_time(labels, torch.zeros(1), torch.ones_like(labels))
+    masks = mask_by_time(labels, torch.zeros(1, device=DEVICE), torch.ones_like(labels))
     loss = masked_loss(denoiser(model, batch), batch.ids, batch.labels, mask_id, masks).mean()
     loss.backward()
     assert loss.item() == 0 and asked == [[0]]
@@ -614,12 +621,14 @@ def test_the_gradient_through_the_model_is_that_of_finite_differences():
     model, _, mask_id = trainable()
     model = model.double()
     model.compute_dtype = torch.float64
-    input_ids, labels, turn_ids = pad([examples()[1]] * 2, 0)
-    rows = [torch.randn(count, 32, dtype=torch.float64, generator=seeded(9), requires_grad=True) for count in (3, 5)]
+    input_ids, labels, turn_ids = padded([examples()[1]] * 2, 0)
+    rows = [torch.randn(count, 32, dtype=torch.float64, generator=seeded(9)).to(DEVICE).requires_grad_()
+            for count in (3, 5)]
 
     def loss(*rows):
         batch = splice_batch(input_ids, labels, [[row] for row in rows], turn_ids)
-        masks = mask_by_time(batch.labels, torch.tensor([0.5, 0.8]), draw_uniform(batch.labels, seeded(9)))
+        times = torch.tensor([0.5, 0.8], device=DEVICE)
+        masks = mask_by_time(batch.labels, times, draw_uniform(batch.labels, seeded(9)))
         return masked_loss(denoiser(model, batch), batch.ids, batch.labels, mask_id, masks)
 
     assert torch.autograd.gradcheck(loss, rows, fast_mode=True)
@@ -628,7 +637,7 @@ def test_the_gradient_through_the_model_is_that_of_finite_differences():
 def test_the_likelihood_bound_of_the_model_is_reproducible_and_has_a_gradient():
     """Of an answer about a picture: one estimate for each draw, the same for the same seed."""
     model, _, mask_id = trainable()
-    input_ids, labels, _ = pad([examples()[0]], 0)
+    input_ids, labels, _ = padded([examples()[0]], 0)
     batch = splice_batch(input_ids, labels, [[features_of(model, 1)]])
     one, two = (likelihood_bound(denoiser(model, batch), batch.ids, batch.labels, mask_id, 3, seeded(10))
                 for _ in range(2))
@@ -638,6 +647,6 @@ def test_the_likelihood_bound_of_the_model_is_reproducible_and_has_a_gradient():
 
 
 def test_a_batch_with_the_wrong_number_of_pictures_is_refused():
-    input_ids, labels, _ = pad([examples()[0]], 0)
+    input_ids, labels, _ = padded([examples()[0]], 0)
     with pytest.raises(InputError, match="1 places for pictures, but 0 pictures"):
         splice_batch(input_ids, labels, [[]])

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from device import COMMAND, DEVICE, assert_close, same
 from golden_data import CHECKPOINT, golden_model, picture
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -129,6 +130,7 @@ def random_layer(inputs: int, outputs: int, bits: int) -> tuple[LowBitLinear, to
     layer = LowBitLinear(inputs, outputs, bits)
     matrix = torch.randn(outputs, inputs, generator=torch.Generator().manual_seed(inputs)) / inputs**0.5
     layer.weight.data, layer.weight_scale.data = pack(matrix, bits)
+    layer = layer.to(DEVICE)
     return layer, unpack(layer.weight, layer.weight_scale, inputs, torch.float32)
 
 
@@ -140,7 +142,7 @@ def test_the_layer_and_its_gradient_are_those_of_a_linear_layer_with_the_unpacke
 ):
     """In each type; with all rows at once bit for bit, and within rounding where a few rows are unpacked at a time."""
     layer, matrix = random_layer(inputs, 7, bits)
-    x = torch.randn(2, 3, inputs, generator=torch.Generator().manual_seed(0)).to(dtype).requires_grad_()
+    x = torch.randn(2, 3, inputs, generator=torch.Generator().manual_seed(0)).to(DEVICE, dtype).requires_grad_()
     matrix = matrix.to(dtype)
     plain = F.linear(x, matrix)
     plain.backward(torch.ones_like(plain))
@@ -152,11 +154,11 @@ def test_the_layer_and_its_gradient_are_those_of_a_linear_layer_with_the_unpacke
         parts = list(layer.unpacked(dtype))
         assert len(parts) == math.ceil(7 / at_once) and torch.cat(parts).equal(matrix)
         if at_once == 7:
-            assert found.equal(plain) and x.grad.equal(expected)
+            assert same(found, plain) and same(x.grad, expected)
         else:
             close = {"rtol": 0, "atol": 8 * torch.finfo(dtype).eps}
-            torch.testing.assert_close(found, plain, **close)
-            torch.testing.assert_close(x.grad, expected, **close)
+            assert_close(found, plain, **close)
+            assert_close(x.grad, expected, **close)
     assert layer.weight.grad is None and layer.weight_scale.grad is None
 
 
@@ -166,7 +168,7 @@ def test_the_way_back_keeps_nothing_but_the_small_weights(bits):
     layer, _ = random_layer(100, 30, bits)
     saved = []
     with torch.autograd.graph.saved_tensors_hooks(lambda tensor: saved.append(tensor) or tensor, lambda tensor: tensor):
-        layer(torch.randn(5, 100, requires_grad=True)).sum()
+        layer(torch.randn(5, 100, device=DEVICE, requires_grad=True)).sum()
     kept = [tensor for tensor in saved if tensor.numel() > 5 * 30]
     assert {tensor.data_ptr() for tensor in saved} <= {layer.weight.data_ptr(), layer.weight_scale.data_ptr()}
     assert len(kept) == 1 and kept[0].data_ptr() == layer.weight.data_ptr()
@@ -175,10 +177,10 @@ def test_the_way_back_keeps_nothing_but_the_small_weights(bits):
 @each_width
 def test_under_autocast_the_layer_computes_in_its_type(bits):
     layer, matrix = random_layer(100, 7, bits)
-    x = torch.randn(3, 100)
-    with torch.autocast("cpu", torch.bfloat16):
+    x = torch.randn(3, 100, device=DEVICE)
+    with torch.autocast(DEVICE, torch.bfloat16):
         found = layer(x)
-    assert found.equal(F.linear(x.bfloat16(), matrix.bfloat16()))
+    assert same(found, F.linear(x.bfloat16(), matrix.bfloat16()))
 
 
 @pytest.mark.parametrize("inputs", [1, 4096, 12288, 2**26])
@@ -256,7 +258,7 @@ def test_the_logits_are_those_of_a_model_with_the_unpacked_weights(bits, folders
 
 @each_width
 def test_both_ways_answer_alike_on_the_command_line(bits, folders, capsys):
-    asked = ["--device", "cpu", "--gen-length", "8", "--prompt", "What is 1+1?"]
+    asked = [*COMMAND, "--gen-length", "8", "--prompt", "What is 1+1?"]
     read = run(capsys, "--weights", str(folders[bits]), *asked)
     packed = run(capsys, "--weights", str(CHECKPOINT), "--bits", str(bits), *asked)
     assert read[:2] == packed[:2] and read[0] == 0 and read[1].strip()
@@ -349,7 +351,7 @@ def test_weights_in_low_bits_do_not_learn(folders, tmp_path, capsys):
     picture(0).save(tmp_path / "a.png")
     (tmp_path / "data.json").write_text(json.dumps([{"image": "a.png", "conversations": [
         {"from": "human", "value": "<image>"}, {"from": "gpt", "value": "A cat."}]}] * 2))
-    asked = ["--data", str(tmp_path / "data.json"), "--from", str(folders[4]), "--device", "cpu", "--held-out", "1",
+    asked = ["--data", str(tmp_path / "data.json"), "--from", str(folders[4]), *COMMAND, "--held-out", "1",
              "--answer-length", "1", "--learning-rate", "1e-2", "--steps", "1"]
     assert train.main(["--out", str(tmp_path / "tune"), *asked]) == 2
     assert "weights in 4 bits are too coarse to learn" in capsys.readouterr().err

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
+from device import DEVICE, assert_close
 from golden_data import CASES, CLOSE, TENSORS, golden_model, picture, video_frames
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,27 +26,27 @@ FULL_SIZE = [(a, b) for a in range(1, 7) for b in range(1, 7)]
 @pytest.mark.parametrize("index", [0, 1, 3])
 def test_golden_vision_features_and_projection(index):
     pixel_values = anyres_tiles(picture(index), MODEL.config).pixel_values
-    features = MODEL.vision_tower(pixel_values)
-    torch.testing.assert_close(features, TENSORS[f"prompt/{index}/vision_features"], **CLOSE)
-    torch.testing.assert_close(MODEL.project(pixel_values), TENSORS[f"prompt/{index}/projected"], **CLOSE)
+    features = MODEL.vision_tower(pixel_values.to(DEVICE))
+    assert_close(features, TENSORS[f"prompt/{index}/vision_features"], **CLOSE)
+    assert_close(MODEL.project(pixel_values), TENSORS[f"prompt/{index}/projected"], **CLOSE)
 
 
 @pytest.mark.parametrize("index", range(7))
 def test_golden_spliced_embeddings(index):
     case = CASES["prompts"][index]
     features = encode_images(MODEL, [picture(case["image"])])
-    ids = prompt_ids(TOKENIZER, "Describe the image in detail.", features)
+    ids = prompt_ids(TOKENIZER, "Describe the image in detail.", features).to(DEVICE)
     assert len(ids) == case["length"]
     embeds = MODEL.embed(ids[None], features)[0]
-    torch.testing.assert_close(embeds, TENSORS[f"prompt/{index}/inputs_embeds"], **CLOSE)
+    assert_close(embeds, TENSORS[f"prompt/{index}/inputs_embeds"], **CLOSE)
 
 
 def test_golden_spliced_embeddings_of_two_pictures():
     features = encode_images(MODEL, [picture(index) for index in CASES["multi"]["images"]])
-    ids = prompt_ids(TOKENIZER, "What is the difference?", features)
+    ids = prompt_ids(TOKENIZER, "What is the difference?", features).to(DEVICE)
     assert len(ids) == CASES["multi"]["length"]
     norms = MODEL.embed(ids[None], features)[0].norm(dim=-1)
-    torch.testing.assert_close(norms, TENSORS["multi/inputs_embeds_norms"], **CLOSE)
+    assert_close(norms, TENSORS["multi/inputs_embeds_norms"], **CLOSE)
 
 
 @pytest.mark.parametrize("position", ["grid", "frame", "one_token", "no_token"])
@@ -53,12 +54,12 @@ def test_golden_video_layouts(position):
     model = copy.copy(MODEL)
     model.config = replace(MODEL.config, newline_position=position)
     features = encode_images(model, video=video_frames())
-    ids = prompt_ids(TOKENIZER, "What happens in the video?", features)
+    ids = prompt_ids(TOKENIZER, "What happens in the video?", features).to(DEVICE)
     embeds = model.embed(ids[None], features)[0]
-    torch.testing.assert_close(embeds, TENSORS[f"video/{position}/inputs_embeds"], **CLOSE)
+    assert_close(embeds, TENSORS[f"video/{position}/inputs_embeds"], **CLOSE)
     last = torch.arange(len(ids) - 4, len(ids))
     logits = model(ids, features, last)
-    torch.testing.assert_close(logits, TENSORS[f"video/{position}/last_logits"], **CLOSE)
+    assert_close(logits, TENSORS[f"video/{position}/last_logits"], **CLOSE)
 
 
 def merged_length(size: tuple[int, int], grid: tuple[int, int], side: int, anyres_max: int) -> int:
@@ -147,8 +148,8 @@ def test_shrinking_is_bilinear_and_never_enlarges(height, width, places):
         times = math.sqrt(height * width / places)
         assert small.shape[1:] == (max(1, int(height // times)), max(1, int(width // times)))
         expected = F.interpolate(feature_map[None], small.shape[1:], mode="bilinear", align_corners=False)[0]
-        torch.testing.assert_close(small, expected)
-        torch.testing.assert_close(shrink(torch.ones(2, height, width), places), torch.ones_like(small))
+        assert_close(small, expected)
+        assert_close(shrink(torch.ones(2, height, width), places), torch.ones_like(small))
 
 
 @given(st.integers(1, 5), st.integers(1, 5))
@@ -181,8 +182,8 @@ def test_embedding_puts_features_in_order_at_their_places(seed):
     generator = torch.Generator().manual_seed(seed)
     ids = torch.randint(-3, 600, (2, 12), generator=generator)
     ids[ids < 0] = IMAGE_ID
-    features = torch.randn(24, 32, generator=generator)
-    embeds, rows = MODEL.embed(ids, [features]), iter(features)
+    features = torch.randn(24, 32, generator=generator).to(DEVICE)
+    embeds, rows = MODEL.embed(ids.to(DEVICE), [features]), iter(features)
     table = MODEL.language_model.embed_tokens.weight
     for index, vector in zip(ids.flatten().tolist(), embeds.flatten(0, 1)):
         assert vector.equal(next(rows) if index == IMAGE_ID else table[index])

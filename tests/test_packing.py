@@ -5,6 +5,7 @@ from copy import deepcopy
 from unittest.mock import patch
 
 import torch
+from device import DEVICE, assert_close
 from golden_data import golden_model, picture
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -47,8 +48,8 @@ def test_each_input_gets_what_the_model_says_of_its_canvas_alone(drawn):
             positions = left if cut else torch.arange(len(ids))
             window, asked = block if alone and keeps else slice(0, len(positions)), torch.arange(len(ids))[block]
             inputs.append(ModelInput(number, ids[positions], positions, window, asked, kv_caches[number]))
-            expected.append(MODEL(ids[positions], features, asked, position_ids=positions))
-        torch.testing.assert_close(denoise(inputs), torch.cat(expected), rtol=1e-4, atol=1e-4)
+            expected.append(MODEL(ids[positions].to(DEVICE), features, asked, position_ids=positions.to(DEVICE)))
+        assert_close(denoise(inputs), torch.cat(expected), rtol=1e-4, atol=1e-4)
 
     with torch.no_grad():
         check(cut=False, alone=False)

@@ -162,13 +162,13 @@ def test_a_small_set_is_the_beginning_of_a_large_one_and_a_half_written_folder_i
 
 
 def judge(gen_length: int, model=None):
-    golden, tokenizer = golden_model()
+    golden, tokenizer = golden_model("cpu")
     benchmark = measure.replace(BENCHMARKS["small-world"], sampler=SamplerConfig(gen_length))
     return measure.Judge(model or golden, tokenizer, benchmark, "Be brief.")
 
 
 def test_without_a_history_it_makes_no_difference_that_earlier_turns_see_nothing_of_the_last():
-    model, tokenizer = golden_model()
+    model, tokenizer = golden_model("cpu")
     for shown in ([], [picture(0)]):
         usual = answer(model, tokenizer, "What?", shown, system="Be brief.", sampler=SamplerConfig(4))
         assert usual == measure.answer_by_turns(model, tokenizer, "What?", shown, [], "Be brief.", SamplerConfig(4))
@@ -177,7 +177,7 @@ def test_without_a_history_it_makes_no_difference_that_earlier_turns_see_nothing
 def test_in_a_dialogue_earlier_turns_are_hidden_from_the_last_question():
     """Oracle: one pass over the whole conversation with the mask of the turns, and the likeliest token of each place
     taken where the model is surest, until all are filled in."""
-    model, tokenizer = golden_model()
+    model, tokenizer = golden_model("cpu")
     history, shown, length = [("What is it?", "A cat.")], [picture(0)], 3
     said = measure.answer_by_turns(model, tokenizer, "Which colour?", shown, history, "", SamplerConfig(length))
     features = encode_images(model, shown)
@@ -204,7 +204,7 @@ def test_in_a_dialogue_earlier_turns_are_hidden_from_the_last_question():
 
 def test_right_answers_are_counted_by_ability_and_by_turn():
     """A twin is asked as a twin; a dialogue is right if all of it is."""
-    model, tokenizer = golden_model()
+    model, tokenizer = golden_model("cpu")
     model = copy(model)
     model.config = replace(model.config, autoregressive=True)
     sampler = SamplerConfig(3)

@@ -139,7 +139,8 @@ def load_optimizer(folder: Path, model: LLaDAV, optimizer: Optimizer):
                 for key in ("step", "exp_avg", "exp_avg_sq"):
                     if f"{key}/{name}" in file.keys():
                         tensor = file.get_tensor(f"{key}/{name}").clone()
-                        optimizer.state[parameter][key] = tensor if key == "step" else _placed(tensor, parameter)
+                        optimizer.state[parameter][key] = (
+                            tensor.to(parameter.device) if key == "step" else _placed(tensor, parameter))
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path} is missing or broken: {error}") from None
 

@@ -14,6 +14,7 @@ from unittest.mock import patch
 
 import pytest
 import torch
+from device import COMMAND
 from golden_data import CHECKPOINT, golden_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -259,7 +260,7 @@ def test_a_killed_command_goes_on_where_it_was(tmp_path):
     """SIGKILL in the middle; the same command again ends with every answer, each once."""
     questions, out = tmp_path / "questions.jsonl", tmp_path / "answers.jsonl"
     questions.write_text("".join(json.dumps({"prompt": f"Is it {number}?"}) + "\n" for number in range(200)))
-    options = ["--weights", str(CHECKPOINT), "--device", "cpu", "--gen-length", "4", "--batch", str(questions),
+    options = ["--weights", str(CHECKPOINT), *COMMAND, "--gen-length", "4", "--batch", str(questions),
                "--out", str(out), "--batch-size"]
     command = [sys.executable, "-m", "minllada_v.generate", *options, "2"]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:

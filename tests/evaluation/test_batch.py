@@ -6,12 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from device import COMMAND
 from golden_data import CHECKPOINT, golden_model, picture
 
 from minllada_v import SamplerConfig, answer, generate
 from minllada_v.generate import main
 
-OPTIONS = ["--weights", str(CHECKPOINT), "--device", "cpu", "--gen-length", "4"]
+OPTIONS = ["--weights", str(CHECKPOINT), *COMMAND, "--gen-length", "4"]
 
 
 def write(path: Path, *lines) -> Path:

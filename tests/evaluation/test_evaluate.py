@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from device import COMMAND, DEVICE
 from golden_data import CHECKPOINT, golden_model, picture
 
 from minllada_v import SamplerConfig, answer, evaluate
@@ -23,7 +24,7 @@ from minllada_v.world.samples import draw_sample
 from minllada_v.world.scenes import SIZES
 
 MODEL, TOKENIZER = golden_model()
-WORLD = ["--benchmark", "small-world", "--weights", str(CHECKPOINT), "--device", "cpu", "--count", "2"]
+WORLD = ["--benchmark", "small-world", "--weights", str(CHECKPOINT), *COMMAND, "--count", "2"]
 QUESTIONS = [{"id": f"q{index}", "question": f"Which is it, {index}?", "options": ["cat", "dog", "owl"],
               "answer": "ABC"[index % 3], "image": "a.png", "group": "even" if index % 2 == 0 else "odd"}
              for index in range(5)]
@@ -34,7 +35,7 @@ def choice(tmp_path) -> list[str]:
     """Arguments for a multiple choice with five questions about one picture."""
     picture(0).save(tmp_path / "a.png")
     (tmp_path / "data.jsonl").write_text("".join(json.dumps(question) + "\n" for question in QUESTIONS))
-    return ["--benchmark", "mmstar", "--weights", str(CHECKPOINT), "--device", "cpu",
+    return ["--benchmark", "mmstar", "--weights", str(CHECKPOINT), *COMMAND,
             "--data", str(tmp_path / "data.jsonl"), "--out", str(tmp_path / "out" / "answers.jsonl")]
 
 
@@ -299,8 +300,9 @@ def test_looking_at_each_mask_once_changes_no_bound(text):
     """The bound of an answer and its end of turn is the mean of what `loss.py` estimates, with the same draws."""
     features = encode_images(MODEL, [picture(0)])
     ids = prompt_ids(TOKENIZER, "What is it?", features)
-    row = torch.cat([ids, torch.tensor([*TOKENIZER.encode(text), TOKENIZER.token_id("<|eot_id|>")])])[None]
-    labels = torch.cat([torch.full((1, len(ids)), -100), row[:, len(ids):]], dim=1)
+    row = torch.cat([ids, torch.tensor([*TOKENIZER.encode(text), TOKENIZER.token_id("<|eot_id|>")])])[None].to(DEVICE)
+    labels = row.clone()
+    labels[:, :len(ids)] = -100
     with torch.no_grad():
         estimates = likelihood_bound(denoiser(MODEL, Batch(row, labels, tuple(features), None)), row, labels,
                                      TOKENIZER.token_id("<|mdm_mask|>"), 9, torch.Generator().manual_seed(5))
@@ -332,7 +334,7 @@ def test_the_likelihood_of_a_twin_is_that_of_each_token_behind_those_before(monk
         nats, said = 0.0, ids.tolist()
         for token in (*TOKENIZER.encode(text), TOKENIZER.token_id("<|eot_id|>")):
             with torch.no_grad():
-                last = MODEL.language_model(MODEL.embed(torch.tensor([said]), features), causal())[0, -1]
+                last = MODEL.language_model(MODEL.embed(torch.tensor([said], device=DEVICE), features), causal())[0, -1]
                 nats -= MODEL.language_model.lm_head(last).log_softmax(dim=-1)[token].item()
             said.append(token)
         assert bound == pytest.approx(nats, rel=1e-4)

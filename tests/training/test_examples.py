@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from device import assert_close
 from golden_data import CLOSE, GOLDEN, TENSORS, golden_model, picture
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -89,7 +90,7 @@ def test_stage_align_shows_one_square_tile_without_newline():
     assert tiles.pixel_values.equal(anyres_tiles(picture(0), model.config).pixel_values[:1])
     [[features]], _ = picture_features(model, [example])
     assert features.shape == (16, 32)
-    assert torch.allclose(features, TENSORS["prompt/0/projected"][0], **CLOSE)
+    assert_close(features, TENSORS["prompt/0/projected"][0], **CLOSE)
     video = encode_error(Record("it", CHAT, [picture(0)] * 2, True), "align")
     assert "one picture, not a video" in video
 
