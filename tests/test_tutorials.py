@@ -181,6 +181,41 @@ def test_notebooks_are_written_where_they_are_wanted_and_nowhere_else(copy, caps
     assert stopped.value.code == 2 and "cannot be written" in capsys.readouterr().err
 
 
+GLOSSARY = (ROOT / "tutorials" / "glossary.md").read_text(encoding="utf-8")
+TERMS = dict(re.findall(r"^## (.+)\n[^#]*\(\[(\d+)\]\(", GLOSSARY, flags=re.MULTILINE))  # to their chapters
+EVERYDAY = {"Block", "Guidance", "Mask", "Stage", "Turn"}  # words that are also used before they mean more
+NO_PROSE = (r"^```.*?^```$", r"^\$\$.*?\$\$$", r"\$[^$\n]+\$", r"^[#>][^\n]*$", r"`[^`\n]*`",
+            r"!?\[[^]]*\]\((?!glossary)[^)]*\)")
+
+
+def prose(page: Path) -> str:
+    """A page without code, formulas, headings, boxes and other links, which leave blanks."""
+    text = page.read_text(encoding="utf-8")
+    for kind in NO_PROSE:
+        text = re.sub(kind, lambda found: re.sub(".", " ", found[0]), text, flags=re.MULTILINE | re.DOTALL)
+    return text
+
+
+def anchor(title: str) -> str:
+    """What a heading is called behind a # in a link."""
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+
+
+def test_every_term_of_the_glossary_is_linked_where_the_course_first_needs_it():
+    """At its first use in the prose of all chapters, in their order; and that chapter is the one that its entry names.
+    Of an everyday word any use in that chapter will do. Entries are in alphabetical order."""
+    assert len(TERMS) == GLOSSARY.count("\n## ") > 60 and sorted(TERMS, key=str.lower) == list(TERMS)
+    texts = {page.name[:2]: prose(page) for page in PAGES if page.name[0].isdecimal()}
+    for term, chapter in TERMS.items():
+        word, link = r"(?<![\w-])" + term.replace(" ", r"\s+") + r"(s|es)?(?![\w-])", f"](glossary.md#{anchor(term)})"
+        first = next(number for number, text in texts.items()
+                     if (link in text if term in EVERYDAY else re.search(word, text, re.IGNORECASE)))
+        assert first == chapter.zfill(2), f"{term} is first needed in chapter {first}"
+        if term not in EVERYDAY:
+            used, end = re.search(word, texts[first], re.IGNORECASE).start(), texts[first].find(link)
+            assert texts[first].rfind("[", 0, end) < used < end, f"the first use of {term} is no link"
+
+
 FOLDERS = (".github", "minllada_v", "tests", "tutorials")
 LINKING = [ROOT / "README.md", *sorted(page for folder in FOLDERS for page in (ROOT / folder).rglob("*.md"))]
 
@@ -197,5 +232,4 @@ def test_every_link_inside_the_repository_leads_somewhere(page):
         assert target.exists() and target.is_relative_to(ROOT.resolve()), f"{page.name} links to {link}"
         if heading:
             titles = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), flags=re.MULTILINE)
-            anchors = {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
-            assert heading in anchors, f"{page.name} links to {link}"
+            assert heading in map(anchor, titles), f"{page.name} links to {link}"
