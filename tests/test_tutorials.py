@@ -189,11 +189,11 @@ NO_PROSE = (r"^```.*?^```$", r"^\$\$.*?\$\$$", r"\$[^$\n]+\$", r"^[#>][^\n]*$", 
 
 
 def prose(page: Path) -> str:
-    """A page without code, formulas, headings, boxes and other links, which leave blanks."""
+    """A page in small letters, without code, formulas, headings, boxes and other links."""
     text = page.read_text(encoding="utf-8")
     for kind in NO_PROSE:
-        text = re.sub(kind, lambda found: re.sub(".", " ", found[0]), text, flags=re.MULTILINE | re.DOTALL)
-    return text
+        text = re.sub(kind, " ", text, flags=re.MULTILINE | re.DOTALL)
+    return " ".join(text.lower().split())
 
 
 def anchor(title: str) -> str:
@@ -207,12 +207,13 @@ def test_every_term_of_the_glossary_is_linked_where_the_course_first_needs_it():
     assert len(TERMS) == GLOSSARY.count("\n## ") > 60 and sorted(TERMS, key=str.lower) == list(TERMS)
     texts = {page.name[:2]: prose(page) for page in PAGES if page.name[0].isdecimal()}
     for term, chapter in TERMS.items():
-        word, link = r"(?<![\w-])" + term.replace(" ", r"\s+") + r"(s|es)?(?![\w-])", f"](glossary.md#{anchor(term)})"
+        word, link = term.lower(), f"](glossary.md#{anchor(term)})"
+        whole = re.compile(rf"(?<![\w-]){word}(s|es)?(?![\w-])")
         first = next(number for number, text in texts.items()
-                     if (link in text if term in EVERYDAY else re.search(word, text, re.IGNORECASE)))
+                     if (link in text if term in EVERYDAY else word in text and whole.search(text)))
         assert first == chapter.zfill(2), f"{term} is first needed in chapter {first}"
         if term not in EVERYDAY:
-            used, end = re.search(word, texts[first], re.IGNORECASE).start(), texts[first].find(link)
+            used, end = whole.search(texts[first]).start(), texts[first].find(link)
             assert texts[first].rfind("[", 0, end) < used < end, f"the first use of {term} is no link"
 
 
