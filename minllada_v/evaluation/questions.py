@@ -26,8 +26,7 @@ from ..errors import InputError, quote
 from ..files import kind_of, read_file
 from ..image import Source, frame_files
 from ..world.lessons import LESSONS, Lesson
-from ..world.questions import ABILITIES
-from ..world.samples import Sample, draw_sample
+from ..world.samples import Sample, draw_exam
 
 TEXT, PICTURES = ("question", "prompt"), ("image", "images", "video")  # the keys that are read
 CHOICES, RIGHT = ("options",), ("answers", "answer")
@@ -59,9 +58,10 @@ class Question:
 
 def world_questions(count: int, lesson: Lesson = LESSONS["everything"]) -> list[Question]:
     """`count` questions of each ability of a lesson of the small world, always the same, from the seeds that training
-    never draws."""
-    return [sample_question(f"{ability} {seed}", draw_sample(ability, seed, "test", lesson.max_shapes, lesson.sizes))
-            for ability in ABILITIES if ability in lesson.abilities for seed in range(count)]
+    never draws. Of "everything" then as many again with ", new" behind the ability, in wordings that training never
+    draws; of "unknown" they are questions, and of "no_shapes" pictures, of kinds that it never draws."""
+    exam = draw_exam(count, lesson.max_shapes, lesson.sizes, lesson.abilities, lesson == LESSONS["everything"])
+    return [sample_question(name, sample) for name, sample in exam]
 
 
 def sample_question(name: str, sample: Sample) -> Question:

@@ -1,7 +1,7 @@
 """Where a byte-level BPE tokenizer comes from: merge the most frequent pair of neighbours, again and again.
 
 The small world has so few words that the merging goes on until each word is a single token. That keeps sequences
-short, and lets a patch of a picture stand for one token. `python -m minllada_v.tokenizer_training FILE` writes the
+short, and lets a patch of a picture stand for one token. `python -m minllada_v.world.tokenizer FILE` writes the
 `tokenizer.json` of the built-in model; its special tokens and its splitting pattern are the released ones.
 """
 
@@ -13,11 +13,22 @@ from pathlib import Path
 
 from ..chat import BOS, END_HEADER, END_OF_TURN, EOS, MASK, START_HEADER
 from ..tokenizer import BYTE_TO_CHARACTER
-from .questions import WORDS
+from .asking import words_of_wordings
+from .plain import WORDS
+from .scenes import COLOURS, SHAPES
 
 PATTERN = (r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+")
 SPECIAL = (BOS, EOS, MASK, START_HEADER, END_HEADER, END_OF_TURN)
 CHAT_WORDS = ("answer", "system", "user", "assistant")
+PATCH_WORDS = ("place", "c", "d")
+ANSWER_WORDS = (  # what `sentences.py` says beside the words of the questions
+    "yes", "no", "top", "bottom", "colours", "makes", "none", "moves", "places", "numbers", "bars", "only", "know",
+    "out", "make", "i", "can", "here",
+)
+FREQUENT = (  # in questions that have nothing to do with the small world
+    "you", "your", "me", "my", "we", "he", "she", "they", "who", "why", "when", "will", "was", "be", "like", "much",
+    "long", "old", "one", "two", "by", "with", "at", "it", "not", "get", "go", "an",
+)
 
 
 def learn_merges(texts: Iterable[str]) -> list[tuple[str, str]]:
@@ -76,9 +87,17 @@ def describe_tokenizer(texts: Iterable[str]) -> dict:
 
 
 def world_texts() -> list[str]:
-    """Every piece of text that a conversation about the small world is cut into and that is longer than a byte."""
-    words = [*WORDS, *CHAT_WORDS]
-    return [*words, *(f" {word}" for word in words), "\n\n"]
+    """Every piece of text that a conversation about the small world is cut into and that is longer than a byte.
+
+    A word is a token of its own in lower case, with a capital letter and in capitals, at the beginning and behind a
+    space. The words of unrelated questions are not among them, apart from the most frequent: they fall into pieces,
+    and so does whatever else the model is asked. That is how it can tell.
+    """
+    words = dict.fromkeys([*WORDS, *words_of_wordings(), *PATCH_WORDS, *CHAT_WORDS, *FREQUENT, *ANSWER_WORDS])
+    first = [*words_of_wordings(), *FREQUENT, *COLOURS, *SHAPES, *ANSWER_WORDS]
+    texts = [spelled for word in words for spelled in (word, f" {word}", f" {word.upper()}")]
+    texts += [spelled for word in first for spelled in (word.capitalize(), word.upper())]
+    return list(dict.fromkeys([*texts, " Bottom", " That", "\n\n"]))
 
 
 if __name__ == "__main__":
