@@ -37,7 +37,7 @@ def copy(tmp_path, monkeypatch) -> Path:
     return tmp_path / "tutorials"
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.name.partition("_")[0] not in SLOW], ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [page for page in PAGES if not page.name.startswith(SLOW)], ids=lambda page: page.stem)
 def test_a_chapter_prints_what_its_page_says(copy, page):
     assert course.run_page(copy / page.name) == []
 
@@ -180,6 +180,21 @@ def test_notebooks_are_written_where_they_are_wanted_and_nowhere_else(copy, caps
     with pytest.raises(SystemExit) as stopped:
         course.main(["--notebook", str(copy / "run.py")])
     assert stopped.value.code == 2 and "cannot be written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name[0].isdecimal()], ids=lambda page: page.stem)
+def test_a_chapter_says_what_it_is_for_and_ends_with_questions_and_reading(page):
+    """At its top what the reader will be able to do, what is needed, and the minutes of the overview, which are about
+    those of its length; in the end a summary, three questions with folded answers, and what to read."""
+    text = page.read_text(encoding="utf-8")
+    box = re.search(r"\A# .+\n\n((?:>.*\n)+)", text)[1].replace("\n>", "")
+    minutes = int(re.search(r"\*\*You will be able to\*\* .*\*\*You need\*\* .*\*\*Reading time:\*\* (\d+) ", box)[1])
+    overview = (page.parent / "README.md").read_text(encoding="utf-8")
+    assert re.search(rf"\]\({page.name}\) \|.*\| {minutes} \|", overview)
+    assert abs(minutes - len(text.split()) / 83) < 10
+    summary, questions, reading = (text.index(title) for title in ("## What", "\n## Questions\n", "\n## To read\n"))
+    assert summary < questions < reading and text.index("arXiv ", reading)
+    assert len(re.findall(r"<details><summary>.+</summary>\n\n[^<]+\n\n</details>", text[questions:reading])) == 3
 
 
 GLOSSARY = (ROOT / "tutorials" / "glossary.md").read_text(encoding="utf-8")
