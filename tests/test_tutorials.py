@@ -132,6 +132,15 @@ def test_numbers_agree_to_the_tolerance_and_not_beyond(number, digits):
     assert not course.agree(written, written.replace("loss", "cost"))
 
 
+def test_the_course_begins_with_three_lines_that_install_what_the_readme_does():
+    """The environment, the package with its tests, and the first chapter, so that a fresh clone can follow."""
+    first, install, run = re.search(r"\A# .+\n\n```sh\n(.+)\n(.+)\n(.+)\n```",
+                                    (ROOT / "tutorials" / "README.md").read_text(encoding="utf-8")).groups()
+    command = re.search(r"^python3 -m venv .*-m pytest$", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE)[0]
+    assert f"{first.split(' && ')[0]} && .venv/bin/{install} && " in command
+    assert run == "python tutorials/run.py 1" and ". .venv/bin/activate" in first
+
+
 def test_a_chapter_that_does_not_exist_is_an_error(copy, capsys):
     with pytest.raises(SystemExit):
         course.main(["77"])
