@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "tutorials").glob("*_*.md"))
-SLOW = ("09",)  # numbers of chapters that take 20 s or more; .ci/run runs them
+SLOW = ("09", "change")  # pages that take 10 s or more; .ci/run runs them
 
 sys.path.append(str(ROOT / "tutorials"))  # as if run.py were started there: it imports from its own folder
 spec = importlib.util.spec_from_file_location("tutorials_run", ROOT / "tutorials" / "run.py")
@@ -37,18 +37,19 @@ def copy(tmp_path, monkeypatch) -> Path:
     return tmp_path / "tutorials"
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.name[:2] not in SLOW], ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [page for page in PAGES if not page.name.startswith(SLOW)], ids=lambda page: page.stem)
 def test_a_chapter_prints_what_its_page_says(copy, page):
     assert course.run_page(copy / page.name) == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_picture_that_a_page_shows_is_drawn_by_it_or_comes_with_the_course(page):
-    """A page saves the pictures it shows, or says which command draws one that takes minutes; only the photograph comes
-    with the course. So none can be out of date unseen."""
+    """A page saves the pictures it shows, or links to the page that does, or says which command draws one that takes
+    minutes; only the photograph comes with the course. So none can be out of date unseen."""
     text = page.read_text(encoding="utf-8")
+    sources = [text, *(other.read_text(encoding="utf-8") for other in PAGES if f"]({other.name}#" in text)]
     for name in course.SHOWN.findall(text):
-        drawn = f'"tutorials/drawn/{name}"' in text or f"--picture tutorials/drawn/{name}\n" in text
+        drawn = f'"tutorials/drawn/{name}"' in "".join(sources) or f"--picture tutorials/drawn/{name}\n" in text
         assert name == "chelsea.png" or drawn
 
 
@@ -131,6 +132,15 @@ def test_numbers_agree_to_the_tolerance_and_not_beyond(number, digits):
     assert not course.agree(written, written.replace("loss", "cost"))
 
 
+def test_the_course_begins_with_three_lines_that_install_what_the_readme_does():
+    """The environment, the package with its tests, and the first chapter, so that a fresh clone can follow."""
+    first, install, run = re.search(r"\A# .+\n\n```sh\n(.+)\n(.+)\n(.+)\n```",
+                                    (ROOT / "tutorials" / "README.md").read_text(encoding="utf-8")).groups()
+    command = re.search(r"^python3 -m venv .*-m pytest$", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE)[0]
+    assert f"{first.split(' && ')[0]} && .venv/bin/{install} && " in command
+    assert run == "python tutorials/run.py 1" and ". .venv/bin/activate" in first
+
+
 def test_a_chapter_that_does_not_exist_is_an_error(copy, capsys):
     with pytest.raises(SystemExit):
         course.main(["77"])
@@ -179,6 +189,21 @@ def test_notebooks_are_written_where_they_are_wanted_and_nowhere_else(copy, caps
     with pytest.raises(SystemExit) as stopped:
         course.main(["--notebook", str(copy / "run.py")])
     assert stopped.value.code == 2 and "cannot be written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name[0].isdecimal()], ids=lambda page: page.stem)
+def test_a_chapter_says_what_it_is_for_and_ends_with_questions_and_reading(page):
+    """At its top what the reader will be able to do, what is needed, and the minutes of the overview, which are about
+    those of its length; in the end a summary, three questions with folded answers, and what to read."""
+    text = page.read_text(encoding="utf-8")
+    box = re.search(r"\A# .+\n\n((?:>.*\n)+)", text)[1].replace("\n>", "")
+    minutes = int(re.search(r"\*\*You will be able to\*\* .*\*\*You need\*\* .*\*\*Reading time:\*\* (\d+) ", box)[1])
+    overview = (page.parent / "README.md").read_text(encoding="utf-8")
+    assert re.search(rf"\]\({page.name}\) \|.*\| {minutes} \|", overview)
+    assert abs(minutes - len(text.split()) / 83) < 10
+    summary, questions, reading = (text.index(title) for title in ("## What", "\n## Questions\n", "\n## To read\n"))
+    assert summary < questions < reading and text.index("arXiv ", reading)
+    assert len(re.findall(r"<details><summary>.+</summary>\n\n[^<]+\n\n</details>", text[questions:reading])) == 3
 
 
 GLOSSARY = (ROOT / "tutorials" / "glossary.md").read_text(encoding="utf-8")
