@@ -15,12 +15,12 @@ from itertools import islice
 from pathlib import Path
 
 from minllada_v.errors import InputError, complain
-from minllada_v.world.questions import description
+from minllada_v.world.plain import description
 from minllada_v.world.samples import Sample, draw_samples, write_samples
 from minllada_v.world.scenes import SIZES
 
 SIZE, SHAPES = SIZES[0], 2  # pictures of one tile, with at most so many shapes
-ABILITIES = {  # the more often one is named, the more often it is drawn
+ABILITIES = {  # the more often one is named, the more often it is drawn; all in the plain language of `world.plain`
     "questions": ("colour", "shape", "describe", "describe"),
     "dialogues": ("colour", "shape", "dialogue", "dialogue", "dialogue", "dialogue"),
     "captions": ("describe",),
@@ -35,7 +35,8 @@ def draw(lesson: str, seed: int, split: str = "train") -> Iterator[Sample]:
     question follows its picture without a line break, which training would see and asking drops (see `chat.py`). In
     "reading" nothing is shown: what a picture would show is told, in front of the question.
     """
-    for sample in draw_samples(seed, split, SHAPES, [SIZE], ABILITIES[lesson]):
+    for sample in draw_samples(seed, split, SHAPES, [SIZE], [f"plain {ability}" for ability in ABILITIES[lesson]]):
+        sample = replace(sample, ability=sample.ability.removeprefix("plain "))
         if sample.ability == "dialogue" and "where" in sample.conversation[2]["value"]:
             continue
         if lesson == "dialogues":
