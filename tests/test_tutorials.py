@@ -18,11 +18,17 @@ ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "tutorials").glob("*_*.md"))
 SLOW = ("09", "change")  # pages that take 10 s or more; .ci/run runs them
 
-sys.path.append(str(ROOT / "tutorials"))  # as if run.py were started there: it imports from its own folder
-spec = importlib.util.spec_from_file_location("tutorials_run", ROOT / "tutorials" / "run.py")
-course = importlib.util.module_from_spec(spec)
-sys.modules[spec.name] = course
-spec.loader.exec_module(course)
+
+def load(name: str, path: Path):
+    """The module of a file that belongs to no package."""
+    spec = importlib.util.spec_from_file_location(name, path)
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+load("notebooks", ROOT / "tutorials" / "notebooks.py")  # which run.py imports from its own folder
+course = load("tutorials_run", ROOT / "tutorials" / "run.py")
 
 
 @pytest.fixture
