@@ -4,7 +4,8 @@ A page's Python blocks run from top to bottom in one namespace, each typed line 
 interpreter, so that a reader can paste them into `python` too. What a block prints stands in the `text` block right
 below it. Blocks draw the pictures themselves, into the folder `drawn`, which git does not track, so that neither this
 program nor a reader changes a page unawares. With `--update` new outputs are written into the pages, and their pictures
-are copied to `pictures`, from where the pages show them.
+are copied to `pictures`, from where the pages show them. `--notebook DIR` writes the pages as notebooks and runs
+nothing.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
+from notebooks import write_notebook
 from tqdm import tqdm
 
 FOLDER = Path(__file__).parent
@@ -113,18 +115,28 @@ def run_page(page: Path, update: bool = False) -> list[str]:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition(":")[0])
-    parser.add_argument("chapters", nargs="*", metavar="NN", help="numbers of chapters; left out: all")
+    parser.add_argument("chapters", nargs="*", metavar="NN", help="numbers of chapters, or change; left out: all")
     parser.add_argument("--update", action="store_true", help="write what the blocks print and draw into the pages")
+    parser.add_argument("--notebook", metavar="DIR", type=Path, help="write the pages as Jupyter notebooks instead")
     options = parser.parse_args(arguments)
-    pages = sorted(FOLDER.glob("[0-9][0-9]_*.md"))
-    wanted = [chapter.zfill(2) for chapter in options.chapters]
+    pages = {page.name.partition("_")[0]: page for page in sorted(FOLDER.glob("*_*.md"))}  # by their numbers
+    wanted = [chapter.zfill(2) for chapter in options.chapters] or list(pages)
     for chapter in wanted:
-        if not any(page.name.startswith(chapter + "_") for page in pages):
-            parser.error(f"there is no chapter {chapter}; there are {', '.join(page.name[:2] for page in pages)}")
+        if chapter not in pages:
+            parser.error(f"there is no chapter {chapter}; there are {', '.join(pages)}")
+    pages = [page for chapter, page in pages.items() if chapter in wanted]
+    if options.notebook:
+        try:
+            options.notebook.mkdir(parents=True, exist_ok=True)
+            for page in pages:
+                print(write_notebook(page, BLOCK, options.notebook))
+            return 0
+        except OSError as error:
+            parser.error(f"{options.notebook} cannot be written: {error.strerror}")
     os.chdir(FOLDER.parent)  # the pages name files from here
     sys.displayhook = lambda value: None  # only what is printed counts: shells differ in what else they show
     failed = False
-    for page in (page.relative_to(FOLDER.parent) for page in pages if not wanted or page.name[:2] in wanted):
+    for page in (page.relative_to(FOLDER.parent) for page in pages):
         complaints = run_page(page, options.update)
         failed |= bool(complaints)
         print("\n".join(complaints) if complaints else f"{page}: ok", flush=True)

@@ -16,7 +16,7 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont, ImageOps
 
 from ..files import replacing
 
-WIDTH, SIZE, GAP = 800, 16, 4  # of a picture, of letters, between boxes
+WIDTH, SIZE, GAP, MARGIN = 800, 16, 4, 8  # of a picture, of letters, between boxes, above them
 INK, GREY, LINE = "#222222", "#9c9c9c", "#dddddd"
 COLOURS = BLUE, ORANGE, GREEN, RED, SKY, PINK, BLACK = (
     "#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7", "#000000")
@@ -82,7 +82,7 @@ def token_strips(
     """Rows of tokens as boxes, each row with a label before it; one that is too long goes on in the next line.
     Without `widths` (see `column_widths`) every box is as wide as its text. Show tokens by their `visible` text."""
     left, height = label_width(labels), SIZE + 12
-    placed, tops, y = [], [], 0
+    placed, tops, y = [], [], MARGIN
     for row in rows:
         tops.append(y)
         x = left
@@ -93,7 +93,7 @@ def token_strips(
             placed.append((x, y, wide, box))
             x += wide + GAP
         y += height + (GAP if y == tops[-1] else 3 * GAP)  # what goes on in a second line is told from the next row
-    picture = Image.new("RGB", (width, max(y, 1)), "white")
+    picture = Image.new("RGB", (width, y), "white")
     draw = ImageDraw.Draw(picture)
     for label, top in zip(labels, tops):
         draw.text((left - 8, top + height / 2), label, fill=INK, font=font(), anchor="rm")

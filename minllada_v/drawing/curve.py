@@ -50,10 +50,11 @@ def _multiples(step: float, low: float, high: float) -> list[float]:
 def line_chart(
     series: Mapping[str, Sequence[tuple[float, ...]]], x_label: str = "", y_label: str = "",
     y_range: tuple[float, float] | None = None, colours: Sequence[str] = COLOURS, size: tuple[int, int] = (WIDTH, 400),
-    x_names: Sequence[str] = (),
+    x_names: Sequence[str] = (), labels: Mapping[str, Sequence[str]] | None = None,
 ) -> Image.Image:
     """A line through the points (x, y) of each series, with a legend of their names. Up to 40 points get dots too, and
     a point (x, y, low, high) gets an error bar. With `x_names` the axis has names at 0, 1, 2, … in place of numbers.
+    `labels` has a text for each point of some series: these are not joined, for each speaks for itself.
 
     Points that are not finite are left out; what lies outside `y_range` is drawn at its edge.
     """
@@ -88,7 +89,8 @@ def line_chart(
     text(8, 6, y_label, "lt")
     x = left
     for (name, points), colour in zip(series.items(), [*colours, *COLOURS] * len(series)):
-        draw.line([place(*point[:2]) for point in points], colour, 2 * fine, joint="curve")
+        if name not in (labels or {}):
+            draw.line([place(*point[:2]) for point in points], colour, 2 * fine, joint="curve")
         for point in points:
             centre, *ends = (place(point[0], y) for y in point[1:])
             if len(points) <= 40:
@@ -99,7 +101,42 @@ def line_chart(
         draw.line((fine * x, fine * (top - 14), fine * (x + 22), fine * (top - 14)), colour, 4 * fine)
         text(x + 28, top - 14, name, "lm")
         x += 52 + font().getlength(name)
+    area, taken = (fine * left, fine * top, fine * right, fine * bottom), []  # taken by dots, bars and then labels
+    for x, *values in (point for points in series.values() for point in points):
+        (x, low), (_, high) = place(x, min(values)), place(x, max(values))
+        taken.append((x - 8 * fine, high - 8 * fine, x + 8 * fine, low + 8 * fine))
+    for (name, points), colour in zip(series.items(), [*colours, *COLOURS] * len(series)):
+        for point, label in zip(points, (labels or {}).get(name, ())):
+            centre, wide = place(*point[:2]), font(SIZE * fine).getlength(label) + 6 * fine
+            spot = free_spot(centre, wide, SIZE * fine, taken, area)
+            draw.line([centre, spot], GREY, fine)
+            draw.rectangle(around(*spot, wide, SIZE * fine), "white")
+            draw.text(spot, label, fill=colour, font=font(SIZE * fine), anchor="mm")
     return picture.reduce(fine)
+
+
+Rectangle = tuple[float, float, float, float]  # left, top, right, bottom
+
+
+def around(x: float, y: float, width: float, height: float) -> Rectangle:
+    """The rectangle of that size whose middle is (x, y)."""
+    return x - width / 2, y - height / 2, x + width / 2, y + height / 2
+
+
+def free_spot(
+    centre: tuple[float, float], width: float, height: float, taken: list[Rectangle], area: Rectangle
+) -> tuple[float, float]:
+    """The middle of the nearest rectangle beside `centre` that lies in `area` and meets none of `taken`, which it
+    joins. It is looked for on growing circles; the last one tried is good enough."""
+    for step in range(400):
+        angle, far = step % 16 * math.pi / 8, height * (1 + step // 16 / 4)
+        x, y = centre[0] + (far + width / 2) * math.cos(angle), centre[1] + far * math.sin(angle)
+        box = around(x, y, width, height)
+        inside = area[0] <= box[0] and area[1] <= box[1] and box[2] <= area[2] and box[3] <= area[3]
+        if inside and not any(box[0] < it[2] and it[0] < box[2] and box[1] < it[3] and it[1] < box[3] for it in taken):
+            break
+    taken.append(box)
+    return x, y
 
 
 def _widened(low: float, high: float) -> tuple[float, float]:

@@ -4,10 +4,11 @@
 
 Asks questions of the test split that training never sees, in every mode, in batches, and prints how often a mode's
 answer is the right one, how often it is the exact mode's, and how many tokens a forward pass fills in. `--picture`
-draws speed against accuracy. Last, a batch of 8 against 8 single runs.
+draws speed against accuracy with 95 % intervals. Last, a batch of 8 against 8 single runs.
 """
 
 import argparse
+import math
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -69,14 +70,24 @@ def answer_all(model, tokenizer, requests: list[Request], batch_size: int, featu
     return {"texts": texts, "filled": filled, "passes": passes, "seconds": seconds}
 
 
-def draw_picture(rows: dict[str, tuple[float, float]], path: Path):
-    """Speed (times the exact mode's) to the right, accuracy upward, for each mode by its name."""
-    lines = {"exact": ["exact"], "refresh 2, 4, … 32": [f"refresh {every}" for every in REFRESH],
-             "threshold 1 … 0.5": [f"threshold {sure}" for sure in THRESHOLD]}
-    series = {name: [(rows[mode][0], 100 * rows[mode][1]) for mode in members] for name, members in lines.items()}
-    lowest = min(accuracy for points in series.values() for _, accuracy in points)
-    line_chart(series, "questions a second, times the exact mode's", "right answers, %", (max(0, lowest - 5), 100),
-               (BLACK, BLUE, ORANGE)).save(path)
+def wilson(share: float, count: int) -> tuple[float, float]:
+    """The 95 % interval of a share that was seen in `count` questions (Wilson 1927), which never leaves 0 to 1."""
+    z = 1.96
+    middle, spread = share + z * z / 2 / count, z * math.sqrt(share * (1 - share) / count + z * z / 4 / count**2)
+    return (middle - spread) / (1 + z * z / count), (middle + spread) / (1 + z * z / count)
+
+
+def draw_picture(rows: dict[str, tuple[float, float]], count: int, path: Path):
+    """Speed (times the exact mode's) to the right, the share of right answers among `count` upward, for each mode by
+    its name: a point with its 95 % bar, and the value of its knob beside it."""
+    names = {"exact": ["exact"], "refresh every": [f"refresh {every}" for every in REFRESH],
+             "threshold": [f"threshold {sure}" for sure in THRESHOLD]}
+    series = {name: [(speed, 100 * right, *(100 * end for end in wilson(right, count)))
+                     for speed, right in map(rows.get, modes)] for name, modes in names.items()}
+    labels = {name: [mode.rpartition(" ")[2] for mode in modes] for name, modes in names.items() if modes[1:]}
+    lowest = min(low for points in series.values() for *_, low, _ in points)
+    line_chart(series, "questions a second, times the exact mode's", "right answers, %", (math.floor(lowest), 100),
+               (BLACK, BLUE, ORANGE), (800, 480), labels=labels).save(path)
 
 
 def main():
@@ -107,7 +118,7 @@ def main():
         print(f"{name:<26}{right:>8.1%}{same:>10.1%}{result['filled'] / result['passes']:>15.2f}{result['passes']:>8}"
               f"{result['seconds']:>8.1f}{rows[name][0]:>15.1f}")
     if arguments.picture:
-        draw_picture(rows, arguments.picture)
+        draw_picture(rows, len(requests), arguments.picture)
     for name in ("exact", "refresh 8", "threshold 0.9"):
         eight = [replace(request, sampler=ways[name]) for request in requests[:8]]
         together, singles = (answer_all(model, tokenizer, eight, size, feature_cache, f"{name}, {size} at once")

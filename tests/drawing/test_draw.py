@@ -29,7 +29,7 @@ from minllada_v.drawing.charts import (
     token_strips,
     visible,
 )
-from minllada_v.drawing.curve import line_chart, ticks
+from minllada_v.drawing.curve import around, free_spot, line_chart, ticks
 
 TEXTS = st.text(max_size=12)
 
@@ -190,6 +190,31 @@ def test_names_stand_on_the_axis_in_place_of_numbers():
                for x in range(3)]
     assert top > 340 and abs((left + right) / 2 - centres[1]) < 30
     assert np.diff(centres).std() < 1 and centres == sorted(centres)
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.lists(st.tuples(st.floats(0, 4), st.floats(0, 100)), min_size=1, max_size=12), st.integers(0, 9))
+def test_labels_of_points_do_not_cover_each_other_dots_or_the_edge(points, digit):
+    """Each label finds a place of its own, near its point, where there is room for all of them."""
+    area, taken = (0.0, 0.0, 900.0, 600.0), [around(200 * x + 50, 5 * y + 50, 16, 16) for x, y in points]
+    for x, y in points:
+        free_spot((200 * x + 50, 5 * y + 50), 10.0 + 5 * digit, 16.0, taken, area)
+    dots, labels = taken[:len(points)], taken[len(points):]
+    assert len(labels) == len(points)
+    for number, box in enumerate(labels):
+        assert area[0] <= box[0] and area[1] <= box[1] and box[2] <= area[2] and box[3] <= area[3]
+        for other in [*dots, *labels[:number]]:
+            assert box[0] >= other[2] or other[0] >= box[2] or box[1] >= other[3] or other[1] >= box[3]
+
+
+def test_points_that_have_labels_are_not_joined():
+    """A series with labels has its dots where it had them, no line between, and its labels in its colour."""
+    points = {"a": [(0, 0), (10, 10)]}
+    joined, single = line_chart(points), line_chart(points, labels={"a": ["", ""]})
+    named = line_chart(points, labels={"a": ["first", "second"]})
+    middle = slice(190, 210), slice(380, 420)
+    assert pixels(joined, BLUE)[middle].any() and not pixels(single, BLUE)[middle].any()
+    assert pixels(named, BLUE).sum() > pixels(single, BLUE).sum()
 
 
 def test_an_animation_loops_and_holds_its_last_picture(tmp_path):

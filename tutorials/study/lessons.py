@@ -21,11 +21,11 @@ from minllada_v.world.samples import Sample, draw_samples, write_samples
 from minllada_v.world.scenes import SIZES
 
 SIZE, SHAPES = SIZES[0], 2  # pictures of one tile, with at most so many shapes
-ABILITIES = {  # the more often one is named, the more often it is drawn
-    "questions": ("plain colour", "plain shape", "plain describe", "plain describe"),
-    "dialogues": ("plain colour", "plain shape", *4 * ("plain dialogue",)),
-    "captions": ("plain describe",),
-    "reading": ("plain colour", "plain shape", "plain describe", "plain describe"),
+ABILITIES = {  # the more often one is named, the more often it is drawn; all in the plain language of `world.plain`
+    "questions": ("colour", "shape", "describe", "describe"),
+    "dialogues": ("colour", "shape", "dialogue", "dialogue", "dialogue", "dialogue"),
+    "captions": ("describe",),
+    "reading": ("colour", "shape", "describe", "describe"),
 }
 
 
@@ -36,8 +36,9 @@ def draw(lesson: str, seed: int, split: str = "train") -> Iterator[Sample]:
     question follows its picture without a line break, which training would see and asking drops (see `chat.py`). In
     "reading" nothing is shown: what a picture would show is told, in front of the question.
     """
-    for sample in draw_samples(seed, split, SHAPES, [SIZE], ABILITIES[lesson]):
-        if sample.ability == "plain dialogue" and "where" in sample.conversation[2]["value"]:
+    for sample in draw_samples(seed, split, SHAPES, [SIZE], [f"plain {ability}" for ability in ABILITIES[lesson]]):
+        sample = replace(sample, ability=sample.ability.removeprefix("plain "))
+        if sample.ability == "dialogue" and "where" in sample.conversation[2]["value"]:
             continue
         if lesson == "dialogues":
             first, *others = sample.conversation
