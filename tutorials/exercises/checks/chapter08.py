@@ -80,19 +80,19 @@ def strips(before: list[str], expected: list[str], found: list[str]) -> Image.Im
 
 @GRADING
 @given(st.integers(0, 30), st.integers(1, 12))
-def test_schedule(student, masked, steps):
+def check_schedule(student, masked, steps):
     agree(student.schedule, schedule, masked, steps)
 
 
 @GRADING
 @given(choices())
-def test_choose_token(student, choice):
+def check_choose_token(student, choice):
     agree(student.choose_token, choose_token, *choice)
 
 
 @GRADING
 @given(steps())
-def test_fill_surest(student, step):
+def check_fill_surest(student, step):
     canvas, guesses, count, start, stop = step
     found, expected = ask(student.fill_surest, *step), fill_surest(*step)
     words = f"{call(student.fill_surest, *step)} gave {spelled(found)}: "
@@ -142,7 +142,7 @@ def broken(**parts):
     return lambda model, length, block: one_a_step(model, length, block, **parts)
 
 
-def test_sampler_property(student):
+def check_sampler_property(student):
     def changes_its_mind(model, length, block):
         canvases = one_a_step(model, length, block)
         return [canvases[0], *([said[0] if old != MASK else new for old, new, said in zip(before, after, model(before))]

@@ -64,19 +64,19 @@ def drawn(expected: list[list[bool]], found: list[list[bool]]) -> Image.Image:
 
 @GRADING
 @given(st.tuples(NUMBERS, NUMBERS), POSITIONS, SPEEDS)
-def test_rotate_pair(student, pair, position, speed):
+def check_rotate_pair(student, pair, position, speed):
     agree(student.rotate_pair, around, pair, position, speed)
 
 
 @GRADING
 @given(VECTORS, POSITIONS, st.sampled_from([100.0, 10000.0]))
-def test_rotary(student, vector, position, theta):
+def check_rotary(student, vector, position, theta):
     agree(student.rotary, in_halves, vector, position, theta)
 
 
 @GRADING
 @given(MESSAGES)
-def test_dialogue_mask(student, messages):
+def check_dialogue_mask(student, messages):
     found, turn = ask(student.dialogue_mask, messages), turns(messages)
     expected = [[theirs <= own for theirs in turn] for own in turn]
     case = f"{call(student.dialogue_mask, messages)} gave {spelled(found)}: "
@@ -89,7 +89,7 @@ def test_dialogue_mask(student, messages):
                     f"{'' if expected[query][key] else 'not '}look at token {key}.", lambda: drawn(expected, found))
 
 
-def test_rotary_property(student):
+def check_rotary_property(student):
     def mirrored(vector, position):
         half, turned = len(vector) // 2, in_halves(vector, position)
         return turned[:half] + [-number for number in turned[half:]]

@@ -67,13 +67,13 @@ def drawn(expected: list[list[int]], found: list[list[int]]) -> Image.Image:
 @GRADING
 @given(st.integers(1, 4).flatmap(
     lambda columns: st.lists(st.lists(st.integers(0, 9), min_size=columns, max_size=columns), min_size=1, max_size=4)))
-def test_read_lines(student, feature_map):
+def check_read_lines(student, feature_map):
     agree(student.read_lines, lines_with_ends, feature_map, -1)
 
 
 @GRADING
 @given(st.tuples(SIDES, SIDES), st.lists(st.sampled_from(GRIDS), min_size=1, max_size=5, unique=True))
-def test_best_grid(student, size, grids):
+def check_best_grid(student, size, grids):
     grid = ask(student.best_grid, size, grids, 100)
     case = f"{call(student.best_grid, size, grids, 100)} gave {spelled(grid)}: "
     require(isinstance(grid, list | tuple) and tuple(grid) in grids, case + "that is none of the grids.")
@@ -87,13 +87,13 @@ def test_best_grid(student, size, grids):
 
 @GRADING
 @given(st.tuples(SIDES, SIDES), st.sampled_from(GRIDS))
-def test_border(student, size, grid):
+def check_border(student, size, grid):
     agree(student.border, border_by_shape, size, (27 * grid[0], 27 * grid[1]))
 
 
 @GRADING
 @given(st.integers(1, 3), st.integers(1, 3), st.integers(1, 3))
-def test_join_tiles(student, columns, rows, side):
+def check_join_tiles(student, columns, rows, side):
     numbers = np.arange(columns * rows * side * side).reshape(columns * rows, side * side).tolist()
     joined, expected = ask(student.join_tiles, numbers, columns, rows), place_by_place(numbers, columns, rows)
     case = f"{call(student.join_tiles, numbers, columns, rows)} gave {spelled(joined)}: "

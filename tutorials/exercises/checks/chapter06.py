@@ -73,13 +73,13 @@ def check_type(function, arguments, found, shape):
 
 @GRADING
 @given(LABELS, TIMES)
-def test_expected_masks(student, labels, t):
+def check_expected_masks(student, labels, t):
     agree(student.expected_masks, lambda labels, t: p_of(t) * sum(label != IGNORED for label in labels), labels, t)
 
 
 @GRADING
 @given(batches())
-def test_mask_answers(student, batch):
+def check_mask_answers(student, batch):
     labels, t, uniform = batch
     found = ask(student.mask_answers, *batch)
     check_type(student.mask_answers, batch, found, labels.shape)
@@ -94,7 +94,7 @@ def test_mask_answers(student, batch):
 
 @GRADING
 @given(sequences(apart=True), st.data())
-def test_mask_exactly(student, sequence, data):
+def check_mask_exactly(student, sequence, data):
     labels, uniform = sequence
     targets = [place for place, label in enumerate(labels.tolist()) if label != IGNORED]
     count = data.draw(st.integers(1, len(targets)))
@@ -107,7 +107,7 @@ def test_mask_exactly(student, sequence, data):
                  for place in range(len(labels))])
 
 
-def test_film_property(student):
+def check_film_property(student):
     def by_time(labels, t, uniform):
         return (labels != IGNORED) & (uniform < p_of(t))
 

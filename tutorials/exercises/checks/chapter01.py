@@ -40,21 +40,21 @@ def guesses(world, canvas, place):
 
 @GRADING
 @given(sentences(), TIMES)
-def test_mask_words(student, sentence, t):
+def check_mask_words(student, sentence, t):
     words, uniform = sentence
     agree(student.mask_words, masked_words, words, t, uniform)
 
 
 @GRADING
 @given(canvases())
-def test_guess_word(student, world_and_canvas):
+def check_guess_word(student, world_and_canvas):
     world, canvas = world_and_canvas
     agree(student.guess_word, guesses, world, canvas, canvas.index(MASK))
 
 
 @GRADING
 @given(canvases())
-def test_fill_most_confident(student, world_and_canvas):
+def check_fill_most_confident(student, world_and_canvas):
     world, canvas = world_and_canvas
     pairs = {(place, word): p for place, seen in enumerate(canvas) if seen == MASK
              for word, p in guesses(world, canvas, place).items()}
@@ -71,7 +71,7 @@ def test_fill_most_confident(student, world_and_canvas):
                     f"{word!r} at place {place} has {best:.3f}.")
 
 
-def test_masking_property(student):
+def check_masking_property(student):
     def times_and_sentence(drawn):
         (words, uniform), times = drawn
         return words, min(times), max(times), uniform

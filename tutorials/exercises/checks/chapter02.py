@@ -59,13 +59,13 @@ def row_of(encode, special, messages):
 @GRADING
 @given(st.lists(st.lists(st.sampled_from(["t", "h", "e", "th"]), max_size=6), min_size=1, max_size=4).filter(
     lambda pieces: max(map(len, pieces)) > 1))
-def test_most_frequent_pair(student, pieces):
+def check_most_frequent_pair(student, pieces):
     agree(student.most_frequent_pair, pair_by_counting, pieces)
 
 
 @settings(GRADING, max_examples=300)  # a wrong order of merges shows in few words
 @given(words_and_merges())
-def test_encode_piece(student, word_and_merges):
+def check_encode_piece(student, word_and_merges):
     word, merges = word_and_merges
     tokens = ask(student.encode_piece, word, merges)
     require(isinstance(tokens, list) and "".join(tokens) == word,
@@ -75,7 +75,7 @@ def test_encode_piece(student, word_and_merges):
 
 @GRADING
 @given(st.lists(st.tuples(st.sampled_from(["system", "user", "assistant"]), TYPED), max_size=3))
-def test_chat_ids(student, messages):
+def check_chat_ids(student, messages):
     ids, expected = ask(student.chat_ids, plain, SPECIAL, messages), row_of(plain, SPECIAL, messages)
     require(isinstance(ids, list), f"The result should be a list of ids, not {spelled(ids)}.")
     headers = ids.count(SPECIAL["<|start_header_id|>"])
@@ -89,7 +89,7 @@ def test_chat_ids(student, messages):
                              f"as character codes here, n line breaks as 900 + n, special tokens as {SPECIAL}.)")
 
 
-def test_tokenizer_property(student):
+def check_tokenizer_property(student):
     encode, decode, special_ids = TOKENIZER.encode, TOKENIZER.decode, set(TOKENIZER.special.values())
 
     def decode_text(ids):

@@ -27,14 +27,14 @@ def rate(step: int, steps: int, peak: float) -> float:
 @GRADING
 @given(st.integers(1, 300).flatmap(lambda steps: st.tuples(st.integers(0, steps - 1), st.just(steps))),
        st.sampled_from([1.0, 2.0, 1e-3]))
-def test_learning_rate(student, where, peak):
+def check_learning_rate(student, where, peak):
     agree(student.learning_rate, rate, *where, peak)
 
 
 @GRADING
 @given(st.lists(st.sampled_from(NAMES), max_size=4, unique=True), st.sampled_from(["vision", "align", "tune"]),
        st.booleans())
-def test_what_learns(student, names, stage, train_vision):
+def check_what_learns(student, names, stage, train_vision):
     def rule(name):
         """Whether a parameter learns, and why."""
         if "post_layernorm" in name:
@@ -70,7 +70,7 @@ def gradients(draw):
 
 @GRADING
 @given(gradients(), st.sampled_from([1.0, 2.5, 100.0]))
-def test_step_gradient(student, batches, longest):
+def check_step_gradient(student, batches, longest):
     good = [gradient for batch in batches for gradient in batch if gradient is not None]
     found, shown = ask(student.step_gradient, batches, longest), call(student.step_gradient, batches, longest)
     mean = [math.fsum(numbers) / len(good) for numbers in zip(*good)]
@@ -111,7 +111,7 @@ def trainer(before=lambda state: state, number=lambda state, done: state["step"]
     return train
 
 
-def test_resume_property(student):
+def check_resume_property(student):
     count = iter(range(10**9))
     grade_property(student.resume_property, (trainer(), fresh), {
         "forgets the optimizer's momentum when it goes on":

@@ -67,19 +67,19 @@ def attend_alone(queries, keys, values, fresh_keys, fresh_values, start):
 
 @GRADING
 @given(st.lists(SHARES, min_size=1, max_size=6), st.one_of(SHARES, st.just(1.5)))
-def test_commit(student, confidence, threshold):
+def check_commit(student, confidence, threshold):
     agree(student.commit, commit, confidence, threshold)
 
 
 @GRADING
 @given(st.integers(0, 20), st.integers(1, 4), st.integers(1, 6), st.integers(1, 8))
-def test_places_run(student, prompt, blocks, block, refresh):
+def check_places_run(student, prompt, blocks, block, refresh):
     agree(student.places_run, places_run, prompt, blocks * block, block, refresh)
 
 
 @GRADING
 @given(attentions())
-def test_attend_alone(student, attention):
+def check_attend_alone(student, attention):
     agree(student.attend_alone, attend_alone, *attention)
 
 
@@ -126,7 +126,7 @@ def broken(**parts):
     return lambda layers, before, after, start, stop: cached(layers, before, after, start, stop, **parts)
 
 
-def test_cache_property(student):
+def check_cache_property(student):
     def everything(layers, before, after, start, stop):
         return network(layers, after)[start:stop]
 
