@@ -8,7 +8,7 @@ EPSILON = 0.001  # ε, the least probability of a mask
 
 
 def mask_words(words, t, uniform):
-    """★ Mask a sentence at time t.
+    """★ ●● Mask a sentence at time t.
 
     Every word has a number between 0 and 1 in `uniform`. Replace the word by MASK where its number is smaller than
 
@@ -26,7 +26,7 @@ def mask_words(words, t, uniform):
 
 
 def guess_word(world, canvas, place):
-    """★★ Say what may stand behind one mask, and how likely each word is.
+    """★★ ●● Say what may stand behind one mask, and how likely each word is.
 
     A sentence s fits the canvas if it has the same words wherever the canvas shows one. Then
 
@@ -45,7 +45,7 @@ def guess_word(world, canvas, place):
 
 
 def fill_most_confident(world, canvas):
-    """★★ Do one step of the reverse process: fill in the one word that is most certain.
+    """★★ ●● Do one step of the reverse process: fill in the one word that is most certain.
 
     Of all masked places and all words take the pair with the largest P(word at place | canvas), and write the word
     there. Everything else stays as it is. If several pairs are equally likely, any of them is right.
@@ -61,7 +61,7 @@ def fill_most_confident(world, canvas):
 
 
 def masking_property(mask, words, low, high, uniform):
-    """★★★ Write a property: what must be true of every right `mask_words`, whatever its input is?
+    """★★★ ●● Write a property: what must be true of every right `mask_words`, whatever its input is?
 
     mask: a function that is used like `mask_words` above; it may be right or wrong. words, uniform: as there.
     low, high: two times, low ≤ high. Returns True if `mask` does right with these inputs, and False if not:

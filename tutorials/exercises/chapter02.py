@@ -5,7 +5,7 @@ Grade yourself with `pytest tutorials/exercises -k chapter02`. No exercise needs
 
 
 def most_frequent_pair(pieces):
-    """★ Find the pair that byte-pair encoding merges next.
+    """★ ●● Find the pair that byte-pair encoding merges next.
 
         (a, b) = argmax count(a stands directly before b)
 
@@ -22,7 +22,7 @@ def most_frequent_pair(pieces):
 
 
 def encode_piece(word, merges):
-    """★★ Encode one word by byte-pair encoding.
+    """★★ ●● Encode one word by byte-pair encoding.
 
     Start with the characters of the word as tokens. Again and again, look at all pairs of neighbours that are in
     `merges`. Take the pair that stands first in `merges`; of several places where it stands, the leftmost. Make the
@@ -40,7 +40,7 @@ def encode_piece(word, merges):
 
 
 def chat_ids(encode, special, messages):
-    """★★ Write a conversation down as ids, so that nobody can forge a turn.
+    """★★ ●● Write a conversation down as ids, so that nobody can forge a turn.
 
     The row is: the id of <|startoftext|>; then each message; then the header of the assistant, and "\\n\\n".
     A message is its header, "\\n\\n" and the text (these two joined), and the id of <|eot_id|>. A header is the id of
@@ -59,7 +59,7 @@ def chat_ids(encode, special, messages):
 
 
 def tokenizer_property(encode, decode, special_ids, text):
-    """★★★ Write a property: what must be true of every right tokenizer, whatever the text is?
+    """★★★ ●● Write a property: what must be true of every right tokenizer, whatever the text is?
 
     encode: a function from a text to a list of ids. decode: one from a list of ids to a text. special_ids: the set of
     ids of special tokens. text: what a user typed, anything at all. Returns True if encode and decode do right with

@@ -5,7 +5,7 @@ Grade yourself with `pytest tutorials/exercises -k chapter03`. No exercise needs
 
 
 def read_lines(feature_map, newline):
-    """★ Read a map line by line, and mark the line ends.
+    """★ ●● Read a map line by line, and mark the line ends.
 
     feature_map: a list of lines, each a list of features. newline: the feature that says "here a line ends".
     Returns one list: the features of the first line, newline, those of the second line, newline, and so on. The last
@@ -20,7 +20,7 @@ def read_lines(feature_map, newline):
 
 
 def best_grid(size, grids, tile):
-    """★★ Choose the grid that a picture is cut into.
+    """★★ ●● Choose the grid that a picture is cut into.
 
     For a picture of w x h pixels and a grid of W x H pixels (its columns and rows times `tile`)
 
@@ -42,7 +42,7 @@ def best_grid(size, grids, tile):
 
 
 def border(size, map_size):
-    """★★ Find out how much of a feature map is padding.
+    """★★ ●● Find out how much of a feature map is padding.
 
     A picture of w x h pixels was fitted into a map of map_w x map_h features, so that it touches two opposite edges;
     the rest on the two other sides is padding. If w / h > map_w / map_h, the padding is above and below, and
@@ -66,7 +66,7 @@ def border(size, map_size):
 
 
 def join_tiles(tiles, columns, rows):
-    """★★★ Put the tiles of a grid together to one map.
+    """★★★ ●● Put the tiles of a grid together to one map.
 
     tiles: a list of columns · rows tiles in reading order (the upper row of tiles first, from left to right). Each is a
     list of p · p features, which are read in the same way: the tile's upper line first, from left to right.

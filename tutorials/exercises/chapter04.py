@@ -7,7 +7,7 @@ import torch  # for your code
 
 
 def cut_patches(tile, patch):
-    """★ Cut a tile into patches, each written as one row of numbers.
+    """★ ●● Cut a tile into patches, each written as one row of numbers.
 
     The patches come in reading order: the upper line of patches first, from left to right. A patch is written channel
     by channel (first all of its red), each channel line by line. If `patch` does not divide the sides of the tile, what
@@ -27,7 +27,7 @@ def cut_patches(tile, patch):
 
 
 def project(features, w1, b1, w2, b2):
-    """★★ Project features into the width of the language model.
+    """★★ ●● Project features into the width of the language model.
 
         z = W2 · GELU(W1 · f + b1) + b2        GELU(x) = x / 2 · (1 + erf(x / √2))
 
@@ -46,7 +46,7 @@ def project(features, w1, b1, w2, b2):
 
 
 def attend(q, k, v):
-    """★★ Attention of one head, without a mask.
+    """★★ ●● Attention of one head, without a mask.
 
         a_ij = exp(q_i · k_j / √d) / Σ_l exp(q_i · k_l / √d)        out_i = Σ_j a_ij v_j
 
@@ -64,7 +64,7 @@ def attend(q, k, v):
 
 
 def order_property(layer, rows, order):
-    """★★★ Write a property: what must be true of every block without positions?
+    """★★★ ●● Write a property: what must be true of every block without positions?
 
     Such a block is blind to order, and each patch sees all patches. So:
 

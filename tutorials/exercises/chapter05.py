@@ -7,7 +7,7 @@ import math  # for your code
 
 
 def rotate_pair(pair, position, speed):
-    """★ Turn a pair of numbers by the angle of its position.
+    """★ ●● Turn a pair of numbers by the angle of its position.
 
         φ = position · speed        (x, y) → (x cos φ − y sin φ, x sin φ + y cos φ)
 
@@ -22,7 +22,7 @@ def rotate_pair(pair, position, speed):
 
 
 def rotary(vector, position, theta):
-    """★★ Turn a query or key by its position, as LLaDA-V does.
+    """★★ ●● Turn a query or key by its position, as LLaDA-V does.
 
     The vector has d numbers, d even. Number i of its first half and number i of its second half are a pair, which is
     turned by
@@ -42,7 +42,7 @@ def rotary(vector, position, theta):
 
 
 def dialogue_mask(messages):
-    """★★ Say who may look at whom in a conversation, in dialogue-causal attention.
+    """★★ ●● Say who may look at whom in a conversation, in dialogue-causal attention.
 
     A conversation is a row of messages. It starts in turn 0. A new turn starts with each "user" message that comes
     right after an "assistant" message. Every token is in the turn of its message. A token may look at another one if
@@ -61,7 +61,7 @@ def dialogue_mask(messages):
 
 
 def rotary_property(turn, q, k, m, n, shift):
-    """★★★ Write a property: what must be true of every right way to put positions into queries and keys by turning?
+    """★★★ ●● Write a property: what must be true of every right way to put positions into queries and keys by turning?
 
     1. It keeps the length of a vector: that of turn(q, m) is that of q, and that of turn(k, n) is that of k.
     2. The score depends on the distance only: turn(q, m) · turn(k, n) stays the same if both positions grow by `shift`.

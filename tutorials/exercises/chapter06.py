@@ -10,7 +10,7 @@ EPSILON = 0.001  # ε, the least probability of a mask
 
 
 def expected_masks(labels, t):
-    """★ Say how many masks to expect.
+    """★ ●● Say how many masks to expect.
 
     Of n targets, each masked with probability p(t) = (1 − ε) t + ε, on average
 
@@ -29,7 +29,7 @@ def expected_masks(labels, t):
 
 
 def mask_answers(labels, t, uniform):
-    """★★ Mask a batch of answers, each at a time of its own.
+    """★★ ●● Mask a batch of answers, each at a time of its own.
 
     The place i of sequence b is masked if it is a target (its label is not IGNORED), and
 
@@ -49,7 +49,7 @@ def mask_answers(labels, t, uniform):
 
 
 def mask_exactly(labels, count, uniform):
-    """★★ Mask exactly `count` targets of one sequence: those with the lowest uniform numbers.
+    """★★ ●● Mask exactly `count` targets of one sequence: those with the lowest uniform numbers.
 
     labels: (length,) int64. count: a whole number from 1 to n, the number of targets. uniform: (length,) float32 in
     [0, 1), no two of them equal. Returns (length,) bool, True where there is a mask.
@@ -64,7 +64,7 @@ def mask_exactly(labels, count, uniform):
 
 
 def film_property(masking, labels, early, late, uniform):
-    """★★★ Write a property: what must be true of every right forward process, by time or by count?
+    """★★★ ●● Write a property: what must be true of every right forward process, by time or by count?
 
     masking: a function `masking(labels, t, uniform)` for one sequence, with labels and uniform (length,) and t a
     number; it returns (length,) bool. It may be right or wrong. early, late: two times, 0 ≤ early ≤ late ≤ 1. Returns

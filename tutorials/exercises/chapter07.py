@@ -9,7 +9,7 @@ from itertools import permutations, product  # for your code
 
 
 def sequence_loss(nats, masked, p):
-    """★ The loss of one sequence with one mask.
+    """★ ●● The loss of one sequence with one mask.
 
         loss  =  Σ over masked places of nats[i]  /  (p · n),        n = len(nats)
 
@@ -25,7 +25,7 @@ def sequence_loss(nats, masked, p):
 
 
 def enumerated_loss(nats, p):
-    """★★ The exact loss at masking probability p: the average over all masks.
+    """★★ ●● The exact loss at masking probability p: the average over all masks.
 
         Σ over all masks of  p^k · (1 − p)^(n − k) · loss of the mask,        k = how many places it masks
 
@@ -43,7 +43,7 @@ def enumerated_loss(nats, p):
 
 
 def mean_over_orders(nats):
-    """★★ The same without any 1/t: fill the places in, in every possible order.
+    """★★ ●● The same without any 1/t: fill the places in, in every possible order.
 
     At first all n places are masked. An order says which place is filled in first, second, and so on. Each time, the
     model is surprised by what comes to that place, and the place is visible from then on. The surprises of an order,
@@ -63,7 +63,7 @@ def mean_over_orders(nats):
 
 
 def loss_property(loss, nats, p):
-    """★★★ Write a property: what must be true of every right `sequence_loss`?
+    """★★★ ●● Write a property: what must be true of every right `sequence_loss`?
 
     Suppose that the surprises do not depend on the mask. Then the exact loss must be their plain mean, whatever p is:
 

@@ -10,7 +10,7 @@ MASK = "[MASK]"
 
 
 def schedule(masked, steps):
-    """★ The transfer schedule: how many masks does each step fill in?
+    """★ ●● The transfer schedule: how many masks does each step fill in?
 
     Step k = 0, 1, … fills in
 
@@ -29,7 +29,7 @@ def schedule(masked, steps):
 
 
 def choose_token(logits, temperature, uniform, forbidden):
-    """★★ Choose a token at one place, and say how sure the model is of it.
+    """★★ ●● Choose a token at one place, and say how sure the model is of it.
 
     A forbidden token has the logit −∞, before anything else is done. With logits l and a temperature T the token is
 
@@ -52,7 +52,7 @@ def choose_token(logits, temperature, uniform, forbidden):
 
 
 def fill_surest(canvas, guesses, count, start, stop):
-    """★★ Do one step of low-confidence remasking within a block.
+    """★★ ●● Do one step of low-confidence remasking within a block.
 
     At each MASK of the block, the places `start` to `stop - 1`, take the likeliest word; its probability is the
     confidence of that place. Write the word at the `count` places with the largest confidence. Everything else stays as
@@ -75,7 +75,7 @@ def fill_surest(canvas, guesses, count, start, stop):
 
 
 def sampler_property(sampler, model, length, block):
-    """★★★ Write a property: what must be true of every right sampler that fills in one place a step?
+    """★★★ ●● Write a property: what must be true of every right sampler that fills in one place a step?
 
     sampler: a function; `sampler(model, length, block)` returns the canvases of a run: the one it starts from, and the
     canvas after each step. It may be right or wrong.

@@ -7,7 +7,7 @@ import math  # for your code
 
 
 def learning_rate(step, steps, peak):
-    """★ The learning rate of a step: up in a straight line, then down like half a wave.
+    """★ ●● The learning rate of a step: up in a straight line, then down like half a wave.
 
         w  =  ⌈0.03 · steps⌉                                                    steps of warm-up
         rate  =  peak · (step + 1) / w                                          if step < w
@@ -25,7 +25,7 @@ def learning_rate(step, steps, peak):
 
 
 def what_learns(names, stage, train_vision):
-    """★★ Which parameters learn, and which are frozen.
+    """★★ ●● Which parameters learn, and which are frozen.
 
         stage "vision"    vision tower, projector, token embeddings
         stage "align"     projector
@@ -46,7 +46,7 @@ def what_learns(names, stage, train_vision):
 
 
 def step_gradient(batches, longest):
-    """★★ One gradient of several batches.
+    """★★ ●● One gradient of several batches.
 
     Memory may be too small for all examples of a step. Then they come in batches, one after another, and the gradients
     are added up. The result must be the mean over all examples, as if they had come at once. Some examples are broken
@@ -70,7 +70,7 @@ def step_gradient(batches, longest):
 
 
 def resume_property(train, fresh, steps, stops):
-    """★★★ Write a property: a run that is stopped and goes on gives the same numbers as one that is not.
+    """★★★ ●● Write a property: a run that is stopped and goes on gives the same numbers as one that is not.
 
     train: a function `train(state, until)` that goes on from `state` until `until` steps are done, and returns the new
     state. It leaves `state` itself as it is. It may be right or wrong. fresh: a function without arguments that gives

@@ -7,7 +7,7 @@ import torch  # for your code
 
 
 def commit(confidence, threshold):
-    """★ Decide which open places are filled in, given a threshold.
+    """★ ●● Decide which open places are filled in, given a threshold.
 
     All places whose confidence is at least `threshold`:
 
@@ -29,7 +29,7 @@ def commit(confidence, threshold):
 
 
 def places_run(prompt, length, block, refresh):
-    """★★ Count the places that run while an answer is sampled with a cache, one place filled in a step.
+    """★★ ●● Count the places that run while an answer is sampled with a cache, one place filled in a step.
 
     The canvas is cut into blocks, which are finished one after another; a block of `block` places takes `block` steps.
     Within each block, the steps 0, refresh, 2 · refresh, … run everything, prompt and canvas. The others run the places
@@ -50,7 +50,7 @@ def places_run(prompt, length, block, refresh):
 
 
 def attend_alone(queries, keys, values, fresh_keys, fresh_values, start):
-    """★★ Run a block's attention alone, with cached keys and values for all other places.
+    """★★ ●● Run a block's attention alone, with cached keys and values for all other places.
 
     The places start, start + 1, …, start + n − 1 have fresh keys and values: these take the place of the cached ones.
     Then each query attends to all places:
@@ -72,7 +72,7 @@ def attend_alone(queries, keys, values, fresh_keys, fresh_values, start):
 
 
 def cache_property(cached, network, layers, before, after, start, stop):
-    """★★★ Write a property: what tells a right cache from a wrong one, where cached keys and values may be stale?
+    """★★★ ●● Write a property: what tells a right cache from a wrong one, where cached keys and values may be stale?
 
     network: a function; `network(layers, tokens)` runs a small transformer with so many layers on all tokens, and
     returns a list with one number for each place. In each layer every place sees all places. This one is right.

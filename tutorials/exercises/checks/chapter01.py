@@ -76,6 +76,13 @@ def check_masking_property(student):
         (words, uniform), times = drawn
         return words, min(times), max(times), uniform
 
+    def as_many_first(words, t, uniform):
+        count = masked_words(words, t, uniform).count(MASK)
+        return masked_words(words, 0.5, [0] * count + [1] * len(words))
+
+    def both_times(mask, words, low, high, uniform):
+        return mask(words, low, uniform), mask(words, high, uniform)
+
     grade_property(student.masking_property, masked_words, {
         "loses the last word": lambda words, t, uniform: masked_words(words[:-1], t, uniform),
         "leaves masked words out": lambda words, t, uniform: [
@@ -85,4 +92,7 @@ def check_masking_property(student):
         "masks where the number is larger than p(t)": lambda words, t, uniform: [
             MASK if number > t else word for word, number in zip(words, uniform)],
         "masks with probability 1 − t": lambda words, t, uniform: masked_words(words, 1 - t, uniform),
-    }, st.tuples(sentences(), st.tuples(TIMES, TIMES)).map(times_and_sentence))
+        "masks as many words as it should, but the first ones": as_many_first,
+        "masks other places at each time": lambda words, t, uniform: masked_words(
+            words, t, [(number + 7 * t) % 1 for number in uniform]),
+    }, st.tuples(sentences(), st.tuples(TIMES, TIMES)).map(times_and_sentence), both_times)

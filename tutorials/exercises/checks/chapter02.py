@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from minllada_v.tokenizer_json import read_tokenizer
 
-TOKENIZER = read_tokenizer(Path(__file__).parents[2] / "tests" / "golden" / "checkpoint" / "tokenizer.json")
+TOKENIZER = read_tokenizer(Path(__file__).parents[3] / "tests" / "golden" / "checkpoint" / "tokenizer.json")
 SPECIAL = {"<|startoftext|>": 1000, "<|start_header_id|>": 1001, "<|end_header_id|>": 1002, "<|eot_id|>": 1003}
 TYPED = st.lists(st.one_of(st.text(max_size=5), st.sampled_from([*SPECIAL, "  ", "É", "Cafe\u0301", "\n"])),
                  max_size=3).map("".join)
@@ -107,4 +107,6 @@ def check_tokenizer_property(student):
             lambda text: encode(text, special_tokens=True), decode, special_ids),
         "takes special tokens that a user types for real ones, and leaves them out when it decodes": (
             lambda text: encode(text, special_tokens=True), decode_text, special_ids),
-    }, st.tuples(TYPED))
+        "loses what follows a special token that a user types": (
+            lambda text: encode(text.split("<|eot_id|>")[0]), decode, special_ids),
+    }, st.tuples(TYPED), lambda encode, decode, special_ids, text: (encode(text), decode(encode(text))))

@@ -1,12 +1,8 @@
 """Grades chapter 3: line ends, the choice of a grid, padding, and tiles put together."""
 
-import numpy as np
 from grading import GRADING, agree, ask, call, require, spelled
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from PIL import Image
-
-from minllada_v.drawing.charts import BLUE, Box, cells, stack, tint, token_strips
 
 SIDES = st.integers(1, 1000)
 GRIDS = [(columns, rows) for columns in (1, 2, 3) for rows in (1, 2, 3)]
@@ -53,8 +49,10 @@ def place_by_place(tiles, columns, rows):
     return joined
 
 
-def drawn(expected: list[list[int]], found: list[list[int]]) -> Image.Image:
+def drawn(expected: list[list[int]], found: list[list[int]]):
     """Both maps, each feature with its number, in a shade that says how late it comes."""
+    from minllada_v.drawing.charts import BLUE, Box, cells, stack, tint, token_strips
+
     last = max(map(max, expected)) or 1
     parts = []
     for title, one in (("as it should be", expected), ("yours", found)):
@@ -94,7 +92,7 @@ def check_border(student, size, grid):
 @GRADING
 @given(st.integers(1, 3), st.integers(1, 3), st.integers(1, 3))
 def check_join_tiles(student, columns, rows, side):
-    numbers = np.arange(columns * rows * side * side).reshape(columns * rows, side * side).tolist()
+    numbers = [list(range(tile * side**2, (tile + 1) * side**2)) for tile in range(columns * rows)]
     joined, expected = ask(student.join_tiles, numbers, columns, rows), place_by_place(numbers, columns, rows)
     case = f"{call(student.join_tiles, numbers, columns, rows)} gave {spelled(joined)}: "
     require(isinstance(joined, list) and all(isinstance(line, list) for line in joined),

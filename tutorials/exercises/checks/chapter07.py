@@ -87,4 +87,5 @@ def check_loss_property(student):
         "asks for all tokens, masked or not": lambda nats, masked, p: loss_of(nats, [True] * len(nats), p),
         "weighs with 1/(1 − p)": lambda nats, masked, p: loss_of(nats, masked, 1 - p),
         "takes the first masked token for all of them": first_for_all,
-    }, st.tuples(st.lists(NATS, min_size=1, max_size=4), PROBABILITIES))
+    }, st.tuples(st.lists(NATS, min_size=1, max_size=4), PROBABILITIES),
+       lambda loss, nats, p: loss(nats, (True, *[False] * (len(nats) - 1)), p))

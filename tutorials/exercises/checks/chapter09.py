@@ -112,6 +112,12 @@ def trainer(before=lambda state: state, number=lambda state, done: state["step"]
 
 
 def check_resume_property(student):
+    def stopped(train, fresh, steps, stops):
+        state = fresh()
+        for stop in [*stops, steps]:
+            state = train(state, stop)
+        return state
+
     count = iter(range(10**9))
     grade_property(student.resume_property, (trainer(), fresh), {
         "forgets the optimizer's momentum when it goes on":
@@ -128,8 +134,10 @@ def check_resume_property(student):
         "rounds the weights when they are saved": (rounding, fresh),
         "counts the steps from 0 when it goes on": (forgetting_its_step, fresh),
         "goes on after a second stop with the momentum of the first": (first_momentum(), fresh),
+        "loses the momentum at the very end": (
+            lambda state, until: trainer()(state, until) | ({"momentum": [0.0, 0.0]} if state["step"] else {}), fresh),
     }, st.integers(1, STEPS).flatmap(lambda steps: st.tuples(
-        st.just(steps), st.lists(st.integers(0, steps), max_size=3).map(sorted))))
+        st.just(steps), st.lists(st.integers(0, steps), max_size=3).map(sorted))), stopped)
 
 
 def rounding(state, until):

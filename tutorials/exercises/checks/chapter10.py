@@ -133,6 +133,9 @@ def check_cache_property(student):
     def counted_from_0(kept, fresh, start, stop):
         return [*enumerate(kept[:start]), *enumerate(fresh), *enumerate(kept[stop:], stop)]
 
+    def shows(cached, network, layers, before, after, start, stop):
+        return cached(layers, before, after, start, stop)
+
     faults = {
         "keeps the block's own keys and values as they were":
             broken(sees=lambda kept, fresh, start, stop: list(enumerate(kept))),
@@ -153,5 +156,5 @@ def check_cache_property(student):
         "loses the last place of the block": lambda *inputs: cached(*inputs)[:-1],
     }
     grade_property(student.cache_property, (cached, network), {
-        fault: (implementation, network) for fault, implementation in faults.items()}, changes())
-    grade_property(student.cache_property, (everything, network), {}, changes())
+        fault: (implementation, network) for fault, implementation in faults.items()}, changes(), shows)
+    grade_property(student.cache_property, (everything, network), {}, changes(), shows)
