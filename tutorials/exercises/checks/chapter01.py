@@ -76,9 +76,10 @@ def check_masking_property(student):
         (words, uniform), times = drawn
         return words, min(times), max(times), uniform
 
-    def as_many_first(words, t, uniform):
+    def as_many_others(words, t, uniform):
         count = masked_words(words, t, uniform).count(MASK)
-        return masked_words(words, 0.5, [0] * count + [1] * len(words))
+        places = range(count) if count % 2 else range(len(words) - count, len(words))
+        return [MASK if place in places else word for place, word in enumerate(words)]
 
     def both_times(mask, words, low, high, uniform):
         return mask(words, low, uniform), mask(words, high, uniform)
@@ -92,7 +93,7 @@ def check_masking_property(student):
         "masks where the number is larger than p(t)": lambda words, t, uniform: [
             MASK if number > t else word for word, number in zip(words, uniform)],
         "masks with probability 1 − t": lambda words, t, uniform: masked_words(words, 1 - t, uniform),
-        "masks as many words as it should, but the first ones": as_many_first,
+        "masks as many words as it should, but others at each time": as_many_others,
         "masks other places at each time": lambda words, t, uniform: masked_words(
             words, t, [(number + 7 * t) % 1 for number in uniform]),
     }, st.tuples(sentences(), st.tuples(TIMES, TIMES)).map(times_and_sentence), both_times)
