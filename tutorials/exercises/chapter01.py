@@ -75,9 +75,9 @@ def masking_property(mask, words, low, high, uniform):
         mask ──▶ at `low`    the  [MASK]  drinks           at `high`   the  [MASK]  [MASK]        True
         mask ──▶ at `low`    the  [MASK]  drinks           at `high`   a     cat    [MASK]        False, twice over
 
-    What must hold? You cannot compute the right result again, for that would be `mask_words` itself; ask what is true of
-    results. Your property is tried with a right implementation and with some that we broke on purpose. It must be True
-    for the first, always, and False for each of the others, on one input at least.
+    What must hold? To compute the right result again would be `mask_words` itself; ask what is true of all results.
+    Your property is tried with a right implementation and with some that we broke on purpose. It must be True for the
+    first, always, and False for each of the others, on one input at least.
 
     >>> def below_t(words, t, uniform):
     ...     return [MASK if number < t else word for word, number in zip(words, uniform)]

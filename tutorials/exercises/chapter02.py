@@ -7,8 +7,8 @@ Grade yourself with `python tutorials/exercises/grade.py --only 2`. No exercise 
 def most_frequent_pair(pieces):
     """★ ●● Find the pair that byte-pair encoding merges next.
 
-    It is the pair (a, b) of which a stands directly before b most often. Pairs are only counted inside a piece. Of pairs
-    that are equally frequent take the one that is largest, as Python compares tuples: ("t", "h") > ("h", "e").
+    It is the pair (a, b) of which a stands directly before b most often. Pairs are only counted inside a piece. Of
+    equally frequent pairs take the one that is largest, as Python compares tuples: ("t", "h") > ("h", "e").
 
         t h e          (t, h)  (h, e)                    (t, h)  2
         t h a t        (t, h)  (h, a)  (a, t)            the others  1

@@ -1,7 +1,7 @@
 """Exercises of chapter 8, the reverse process. Replace each `raise NotImplementedError` by your own code.
 
-Grade yourself with `python tutorials/exercises/grade.py --only 8`. No exercise needs more than plain Python. A **canvas**
-is a list of words and MASKs.
+Grade yourself with `python tutorials/exercises/grade.py --only 8`. No exercise needs more than plain Python. A
+**canvas** is a list of words and MASKs.
 """
 
 from math import exp, log  # for your code
@@ -91,8 +91,8 @@ def sampler_property(sampler, model, length, block):
         b a │ c d        the last canvas
 
     What must hold of the first and the last canvas? What from one canvas to the next: how many places, which of them,
-    and which word? Your property is tried with a right implementation and with some that we broke on purpose. It must be
-    True for the first, always, and False for each of the others, on one input at least.
+    and which word? Your property is tried with a right implementation and with some that we broke on purpose. It must
+    be True for the first, always, and False for each of the others, on one input at least.
 
     >>> sampler_property(lambda model, length, block: [[MASK], ["red"]], lambda canvas: [("red", 0.8)], 1, 1)
     True

@@ -53,8 +53,8 @@ def step_gradient(batches, longest):
 
     Memory may be too small for all examples of a step. Then they come in batches, one after another, and the gradients
     are added up. The result must be the mean over all examples, as if they had come at once. Some examples are broken
-    (a picture that cannot be read): they do not count. At the end, a gradient that is longer than `longest`, as a vector,
-    is shortened to that length, and keeps its direction.
+    (a picture that cannot be read): they do not count. At the end, a gradient that is longer than `longest`, as a
+    vector, is shortened to that length, and keeps its direction.
 
         batch 0:  (1, 0)  broken         batch 1:  (3, 0)  (2, 3)            mean of three: (2, 1)
 

@@ -88,8 +88,8 @@ def told(summed: dict, printed: str) -> str:
     """What a student reads."""
     lines = []
     for one in summed["exercises"]:
-        lines.append(f"{one['set']:<10}  {'★' * one['difficulty']:<3} {'●' * one['importance']:<3}  {one['exercise']:<28}  "
-                     f"{one['result']}")
+        marks = f"{'★' * one['difficulty']:<3} {'●' * one['importance']:<3}"
+        lines.append(f"{one['set']:<10}  {marks}  {one['exercise']:<28}  {one['result']}")
         lines += [f"            {line}" for line in one["message"].splitlines()]
     if printed.strip():
         lines += ["", "Your program printed:", *printed.rstrip().splitlines()[:20]]

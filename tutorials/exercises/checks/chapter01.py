@@ -1,7 +1,7 @@
 """Grades chapter 1: masking by a time, guessing from a table, filling in the surest word."""
 
-from grading import GRADING, agree, ask, call, grade_property, require, spelled
-from hypothesis import given
+from grading import GRADING, THOROUGH, agree, ask, call, grade_property, require, spelled
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 MASK = "[MASK]"
@@ -38,7 +38,9 @@ def guesses(world, canvas, place):
             for word in {sentence[place] for sentence in fitting}}
 
 
-@GRADING
+@THOROUGH
+@example((["the"], [0.001]), 0.0)
+@example((["the"], [0.0005]), 0.0)
 @given(sentences(), TIMES)
 def check_mask_words(student, sentence, t):
     words, uniform = sentence
@@ -52,7 +54,7 @@ def check_guess_word(student, world_and_canvas):
     agree(student.guess_word, guesses, world, canvas, canvas.index(MASK))
 
 
-@GRADING
+@THOROUGH
 @given(canvases())
 def check_fill_most_confident(student, world_and_canvas):
     world, canvas = world_and_canvas

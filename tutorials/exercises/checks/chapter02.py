@@ -4,8 +4,8 @@ import re
 import unicodedata
 from pathlib import Path
 
-from grading import GRADING, agree, ask, call, grade_property, require, spelled
-from hypothesis import given, settings
+from grading import GRADING, THOROUGH, agree, ask, call, grade_property, require, spelled
+from hypothesis import given
 from hypothesis import strategies as st
 
 from minllada_v.tokenizer_json import read_tokenizer
@@ -48,6 +48,10 @@ def merged_one_by_one(word, merges):
     return tokens
 
 
+def goes_on(ids: list[int], place: int) -> str:
+    return f"goes on with {ids[place:place + 5]}" if ids[place:] else "ends here"
+
+
 def row_of(encode, special, messages):
     row = [special["<|startoftext|>"]]
     for role, text in [*messages, ("assistant", None)]:
@@ -63,7 +67,7 @@ def check_most_frequent_pair(student, pieces):
     agree(student.most_frequent_pair, pair_by_counting, pieces)
 
 
-@settings(GRADING, max_examples=300)  # a wrong order of merges shows in few words
+@THOROUGH
 @given(words_and_merges())
 def check_encode_piece(student, word_and_merges):
     word, merges = word_and_merges
@@ -84,8 +88,8 @@ def check_chat_ids(student, messages):
                                           f"Yours has {headers}.")
     place = next((place for place, (one, other) in enumerate(zip(ids, expected)) if one != other),
                  min(len(ids), len(expected)))
-    require(ids == expected, f"For the messages {messages} the rows part at place {place}: yours goes on with "
-                             f"{ids[place:place + 5]}, and it should be {expected[place:place + 5]}. (Text is encoded "
+    require(ids == expected, f"For the messages {messages} the rows part at place {place}: yours "
+                             f"{goes_on(ids, place)}, and the right one {goes_on(expected, place)}. (Text is encoded "
                              f"as character codes here, n line breaks as 900 + n, special tokens as {SPECIAL}.)")
 
 

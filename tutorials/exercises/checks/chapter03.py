@@ -1,6 +1,6 @@
 """Grades chapter 3: line ends, the choice of a grid, padding, and tiles put together."""
 
-from grading import GRADING, agree, ask, call, require, spelled
+from grading import GRADING, THOROUGH, agree, ask, call, require, spelled
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -69,7 +69,7 @@ def check_read_lines(student, feature_map):
     agree(student.read_lines, lines_with_ends, feature_map, -1)
 
 
-@GRADING
+@THOROUGH
 @given(st.tuples(SIDES, SIDES), st.lists(st.sampled_from(GRIDS), min_size=1, max_size=5, unique=True))
 def check_best_grid(student, size, grids):
     grid = ask(student.best_grid, size, grids, 100)

@@ -3,8 +3,8 @@
 import math
 
 import torch
-from grading import GRADING, agree, ask, call, grade_property, require, spelled
-from hypothesis import given
+from grading import GRADING, THOROUGH, agree, ask, call, grade_property, require, spelled
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 IGNORED = -100
@@ -76,7 +76,9 @@ def check_expected_masks(student, labels, t):
     agree(student.expected_masks, lambda labels, t: p_of(t) * sum(label != IGNORED for label in labels), labels, t)
 
 
-@GRADING
+@THOROUGH
+@example((torch.tensor([[5, 5]]), torch.tensor([0.0]), torch.tensor([[0.0, 0.0005]])))
+@example((torch.tensor([[5, 5]]), torch.tensor([0.0]), torch.tensor([[0.001, 0.002]])))
 @given(batches())
 def check_mask_answers(student, batch):
     labels, t, uniform = batch

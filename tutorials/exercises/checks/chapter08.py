@@ -3,8 +3,8 @@
 import math
 from random import Random
 
-from grading import GRADING, agree, ask, call, grade_property, require, spelled
-from hypothesis import given
+from grading import GRADING, THOROUGH, agree, ask, call, grade_property, require, spelled
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 MASK = "[MASK]"
@@ -83,13 +83,15 @@ def check_schedule(student, masked, steps):
     agree(student.schedule, schedule, masked, steps)
 
 
-@GRADING
+@THOROUGH
+@example(([2.0, 0.0], 2.0, [0.05, 0.95], []))
+@example(([1.0, 1.0], 0.0, [0.9, 0.1], []))
 @given(choices())
 def check_choose_token(student, choice):
     agree(student.choose_token, choose_token, *choice)
 
 
-@GRADING
+@THOROUGH
 @given(steps())
 def check_fill_surest(student, step):
     canvas, guesses, count, start, stop = step

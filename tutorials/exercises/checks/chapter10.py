@@ -3,7 +3,7 @@
 import math
 
 import torch
-from grading import GRADING, agree, grade_property
+from grading import GRADING, THOROUGH, agree, grade_property
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -65,7 +65,7 @@ def attend_alone(queries, keys, values, fresh_keys, fresh_values, start):
     return torch.tensor(out, dtype=torch.float64)
 
 
-@GRADING
+@THOROUGH
 @given(st.lists(SHARES, min_size=1, max_size=6), st.one_of(SHARES, st.just(1.5)))
 def check_commit(student, confidence, threshold):
     agree(student.commit, commit, confidence, threshold)

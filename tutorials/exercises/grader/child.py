@@ -26,8 +26,8 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 import grading  # noqa: E402
 import hypothesis  # noqa: E402
-from hypothesis.errors import Flaky  # noqa: E402
 from guard import Guard  # noqa: E402
+from hypothesis.errors import Flaky  # noqa: E402
 from tasks import EXERCISES, Task, tasks_of  # noqa: E402
 
 try:
@@ -135,7 +135,7 @@ def tools(checks: ModuleType) -> dict[str, tuple]:
     torch = sys.modules.get("torch")
     owners = [builtins, copy, doctest, math, json, hypothesis, hypothesis.core, hypothesis.strategies, grading, checks,
               sys.modules[__name__], *([torch, torch.Tensor] if torch else [])]
-    return {f"{getattr(owner, '__name__', owner)}.{name}": (one, one.__code__ if isinstance(one, FunctionType) else None)
+    return {f"{owner.__name__}.{name}": (one, one.__code__ if isinstance(one, FunctionType) else None)
             for owner in owners for name, one in vars(owner).items() if callable(one)}
 
 

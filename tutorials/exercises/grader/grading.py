@@ -14,6 +14,7 @@ from hypothesis.strategies import SearchStrategy
 GRADING = settings(  # the same examples for everybody, at any time
     deadline=None, derandomize=True, database=None, report_multiple_bugs=False, max_examples=100,
     phases=[Phase.explicit, Phase.generate, Phase.shrink], suppress_health_check=list(HealthCheck))
+THOROUGH = settings(GRADING, max_examples=300)  # where examples are cheap
 SEARCHING = settings(GRADING, phases=[Phase.generate], max_examples=500)
 SHOWN = 200  # letters of one value in a message, at most
 
@@ -209,4 +210,5 @@ def counterexample(right: tuple, broken: tuple, inputs: SearchStrategy[tuple], s
     except NoSuchExample:
         return ""
     return (f"For example, with {', '.join(map(spelled, values))}\n"
-            f"a right one gives  {spelled(shown(right, values))}\nthis one gives     {spelled(shown(broken, values))}\n")
+            f"a right one gives  {spelled(shown(right, values))}\n"
+            f"this one gives     {spelled(shown(broken, values))}\n")

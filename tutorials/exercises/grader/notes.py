@@ -1,15 +1,16 @@
-"""What in a student's files is worth a look, read without running them: imports, and functions that are our solution."""
+"""What in a student's files is worth a look, read without running them: imports, and our solutions."""
 
 import ast
 from pathlib import Path
 
-from tasks import EXERCISES, SOLUTIONS, tasks_of
+from tasks import EXERCISES, SOLUTIONS
 
 LOOK = {  # modules that an exercise has no use for, or that would do it: beginnings of their names
-    "solutions", "tutorials", "tests", "minllada_v", "grading", "checks", "child", "watch", "guard", "grade", "hypothesis",
-    "pytest", "unittest", "builtins", "importlib", "inspect", "ctypes", "gc", "os", "sys", "subprocess", "multiprocessing",
-    "signal", "socket", "shutil", "pathlib", "atexit", "threading"}
+    "solutions", "tutorials", "tests", "minllada_v", "grading", "checks", "child", "watch", "guard", "grade",
+    "hypothesis", "pytest", "unittest", "builtins", "importlib", "inspect", "ctypes", "gc", "os", "sys", "subprocess",
+    "multiprocessing", "signal", "socket", "shutil", "pathlib", "atexit", "threading"}
 CALLS = {"exec", "eval", "compile", "open", "__import__", "globals", "setattr"}
+INSIDE = {"__code__", "__globals__", "__closure__", "__subclasses__"}
 LINES = 4  # a function of fewer lines is easily written twice
 
 
@@ -47,7 +48,7 @@ def suspicious(tree: ast.Module) -> set[str]:
             found.add(f"calls {node.func.id}")
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "tutorials/solutions" in node.value:
             found.add("names the folder of the solutions")
-        elif isinstance(node, ast.Attribute) and node.attr in ("__code__", "__globals__", "__closure__", "__subclasses__"):
+        elif isinstance(node, ast.Attribute) and node.attr in INSIDE:
             found.add(f"uses {node.attr}")
     return found
 

@@ -58,10 +58,11 @@ def run_child(folder: Path, name: str, wanted: list[str], seconds: int, stop: th
         work, results = Path(place, "work"), Path(place, "results")
         work.mkdir()
         results.touch()
+        path = [str(EXERCISES.parents[1]), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
         environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join([str(EXERCISES.parents[1]), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0",
-            "PYTHONIOENCODING": "utf-8", "OMP_NUM_THREADS": "1", "HYPOTHESIS_STORAGE_DIRECTORY": str(work / ".hypothesis"),
-            "HOME": str(work), "TMPDIR": str(work)}
+            "PYTHONPATH": os.pathsep.join(path), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0",
+            "PYTHONIOENCODING": "utf-8", "OMP_NUM_THREADS": "1", "TMPDIR": str(work),
+            "HYPOTHESIS_STORAGE_DIRECTORY": str(work / ".hypothesis")}
         with open(work / ".printed", "wb") as printed:
             child = subprocess.Popen(
                 [sys.executable, "-P", str(CHILD), name, str(folder.resolve()), str(results), str(seconds), *wanted],
@@ -111,7 +112,8 @@ def follow(child: subprocess.Popen, results: Path, seconds: int, stop: threading
 
 
 def what(stage: str) -> str:
-    return {"": "The grader's own start", "reading": "Reading your file", "weighing": "The test of the grader"}.get(stage, "It")
+    stages = {"": "The grader's own start", "reading": "Reading your file", "weighing": "The test of the grader"}
+    return stages.get(stage, "It")
 
 
 def why(code: int | None, stage: str, seconds: int) -> str:
