@@ -51,7 +51,11 @@ def load(path: Path, name: str) -> ModuleType:
 
 def checks_of(name: str) -> ModuleType:
     """The checks of a set. They say `from grading import …`, and the file of that name is ours."""
-    return load(EXERCISES / "checks" / f"{name}.py", f"checks_{name}")
+    sys.path.insert(0, str(HERE))
+    try:
+        return load(EXERCISES / "checks" / f"{name}.py", f"checks_{name}")
+    finally:
+        sys.path.remove(str(HERE))
 
 
 def examples_hold(student: ModuleType, task: Task, given: dict):
