@@ -16,7 +16,7 @@ def schedule(masked, steps):
     return [sum(place % steps == step for place in range(masked)) for step in range(steps)]
 
 
-@settings(GRADING, max_examples=300)
+@GRADING
 @given(st.integers(0, 40), st.integers(1, 40))
 @example(3, 7)
 @example(128, 100)
@@ -144,7 +144,7 @@ def write(model, prompt, length, steps, block, mask_id, forbidden, stops=(), suf
 
 @seconds(40)
 def check_write(student):
-    @GRADING
+    @settings(GRADING, max_examples=40)
     @given(answers_to_write())
     def agrees(drawn):
         agree(student.write, write, *drawn)
@@ -218,7 +218,7 @@ def remembering(network, first, block, refresh, mask_id):
 
 @seconds(40)
 def check_remembering(student):
-    @GRADING
+    @settings(GRADING, max_examples=30)
     @given(st.integers(0, 2), st.integers(1, 4), st.integers(1, 3), st.integers(0, 1),
            st.lists(st.integers(1, 2), min_size=1, max_size=3), st.integers(1, 4), st.integers(1, 2))
     @example(1, 2, 2, 1, [1], 2, 2)

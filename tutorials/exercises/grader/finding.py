@@ -1,12 +1,11 @@
 """How a student's hypothesis test is graded: it must pass what is right, and fail what is not."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import contextmanager
 
-from grading import GRADING, NotYet, Wrong, shortened
+import grading
+from grading import NotYet, Wrong, shortened
 from hypothesis import Phase, settings
-
-settings.register_profile("right", GRADING)
-settings.register_profile("wrong", settings(GRADING, phases=[Phase.explicit, Phase.generate], max_examples=300))
 
 
 def grade_test(test: Callable, right: Sequence[Callable], shown: Callable, relatives: Mapping[str, Callable]):
@@ -16,19 +15,31 @@ def grade_test(test: Callable, right: Sequence[Callable], shown: Callable, relat
 
     Tests that `@given` runs get our settings, where a student sets none, so that they are the same every time.
     """
-    settings.load_profile("right")
-    for implementation in right:
-        error = failure(test, implementation)
-        if error is not None:
-            notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", []) if "reproduce" not in note)
-            raise Wrong(f"The implementation is right, but your test fails for it: {type(error).__name__}: "
-                        f"{shortened(str(error), 400)}{shortened(notes, 600)}")
-    settings.load_profile("wrong")
-    if failure(test, shown) is None:
-        raise Wrong("Your test passes the function that stands above it in the file, and that is wrong.")
-    for fault, implementation in relatives.items():
-        if failure(test, implementation) is None:
-            raise Wrong(f"Your test fails the function above it, as it should. But it passes one that {fault}.")
+    with default(settings(grading.GRADING, max_examples=60)):
+        for implementation in right:
+            error = failure(test, implementation)
+            if error is not None:
+                notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", []) if "reproduce" not in note)
+                raise Wrong(f"The implementation is right, but your test fails for it: {type(error).__name__}: "
+                            f"{shortened(str(error), 400)}{shortened(notes, 600)}")
+    with default(settings(grading.GRADING, phases=[Phase.explicit, Phase.generate], max_examples=200)):
+        if failure(test, shown) is None:
+            raise Wrong("Your test passes the function that stands above it in the file, and that is wrong.")
+        for fault, implementation in relatives.items():
+            if failure(test, implementation) is None:
+                raise Wrong(f"Your test fails the function above it, as it should. But it passes one that {fault}.")
+
+
+@contextmanager
+def default(ours: settings):
+    """What a test without settings of its own gets."""
+    settings.register_profile("before", settings.default)
+    settings.register_profile("ours", ours)
+    settings.load_profile("ours")
+    try:
+        yield
+    finally:
+        settings.load_profile("before")
 
 
 def failure(test: Callable, implementation: Callable) -> BaseException | None:
