@@ -33,7 +33,8 @@ WRONG = [
      "    return (labels != IGNORED) & (uniform < t[:, None])"),
     ("chapter06", "mask_answers", "should be masked", "def mask_answers(labels, t, uniform):\n"
      "    return (labels != IGNORED) & (uniform < ((1 + EPSILON) * t - EPSILON)[:, None])"),
-    ("chapter07", "loss_property", "The implementation is right, but your property says", "def loss_property(loss, nats, p):\n"
+    ("chapter07", "loss_property", "The implementation is right, but your property says",
+     "def loss_property(loss, nats, p):\n"
      "    return loss(nats, (False,) * len(nats), p) == 0 and loss.__name__ in ('<lambda>', 'loss_of') and"
      " loss(nats, (True,) * len(nats), p) > 0"),
     ("chapter07", "loss_property", "The implementation is right, but your property says that it is not",
