@@ -146,6 +146,16 @@ def changed(before: dict[str, tuple], checks: ModuleType) -> str:
                  if name not in now or any(a is not b for a, b in zip(one, now[name]))), "")
 
 
+def trimmed(picture):
+    """The picture without the empty margins around what it shows."""
+    from PIL import Image, ImageChops
+
+    empty = Image.new(picture.mode, picture.size, picture.getpixel((picture.width - 1, picture.height - 1)))
+    left, top, right, bottom = ImageChops.difference(picture, empty).getbbox() or (0, 0, *picture.size)
+    right, bottom = min(right + 8, picture.width), min(bottom + 8, picture.height)
+    return picture.crop((max(0, left - 8), max(0, top - 8), right, bottom))
+
+
 def allow(seconds: int):
     """End this process when it takes `seconds` of the processor from now on (where the system has a way to)."""
     if resource:
@@ -195,7 +205,7 @@ def main(name: str, folder: str, results: str, seconds: str, *wanted: str):
         if tool:
             result, words = UNBELIEVED, f"Your files change {tool}, which the grader works with."
         if picture:
-            picture.save(f".{task.name}.png")
+            trimmed(picture).save(f".{task.name}.png")
         right += [task] if result == RIGHT else []
         tell(exercise=task.name, result=result, message=words, seconds=time.process_time() - start)
     tell(stage="weighing", seconds=int(seconds))
