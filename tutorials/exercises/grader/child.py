@@ -37,6 +37,7 @@ except ImportError:  # there is none on Windows
 
 sys.path.remove(str(HERE))
 RIGHT, WRONG, MISSING, UNBELIEVED = "right", "wrong", "not implemented yet", "not believed"
+FOOLED = "Once your file was read, the grader calls functions right that return nothing."
 ROOM = 3 * 2**30  # bytes of address space that a student's code may take, beside what the checks have
 LONGEST = 50 * 2**20  # bytes of a file that it writes
 
@@ -72,7 +73,7 @@ def examples_hold(student: ModuleType, task: Task, given: dict):
                 raise grading.NotYet from None
             return
         except (Exception, SystemExit) as error:
-            raise grading.Wrong(f"The first example of the task, {source}, stopped{line_in(task.set, error)}: "
+            raise grading.Wrong(f"An example of the task, {source}, stopped{line_in(task.set, error)}: "
                                 f"{type(error).__name__}: {error}") from None
         expected = eval(example.want, values)
         grading.require(grading.same(found, expected, 1e-4), f"An example of the task comes out wrong: {source}\n"
@@ -194,6 +195,9 @@ def main(name: str, folder: str, results: str, seconds: str, *wanted: str):
         student, unread = load(Path(folder) / f"{name}.py", name), None
     except BaseException as error:
         unread = verdict(error, name)
+    first = getattr(checks, f"check_{tasks[0].name}")
+    if not unread and fooled(first):
+        unread = UNBELIEVED, FOOLED
     for task in tasks:
         check = getattr(checks, f"check_{task.name}")
         limit = max(int(seconds), getattr(check, "seconds", 0))
@@ -209,10 +213,8 @@ def main(name: str, folder: str, results: str, seconds: str, *wanted: str):
         right += [task] if result == RIGHT else []
         tell(exercise=task.name, result=result, message=words, seconds=time.process_time() - start)
     tell(stage="weighing", seconds=int(seconds))
-    if right and fooled(getattr(checks, f"check_{right[0].name}")):
-        for task in right:
-            tell(exercise=task.name, result=UNBELIEVED, message="With your file, the grader calls functions right that "
-                                                                "return nothing.", seconds=0.0)
+    for task in right if fooled(first) else []:
+        tell(exercise=task.name, result=UNBELIEVED, message=FOOLED, seconds=0.0)
     tell(done=True)
 
 
