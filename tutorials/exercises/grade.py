@@ -15,6 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
 
+from tqdm import tqdm
+
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "grader"))
 from notes import notes  # noqa: E402
@@ -107,7 +109,7 @@ def told(summed: dict, printed: str) -> str:
 def row(summed: dict) -> dict:
     """A line of the class's table."""
     counts = {result: sum(one["result"] == result for one in summed["exercises"]) for result in RESULTS}
-    return {"student": summed["student"], "stars": summed["stars"], "of stars": summed["of_stars"], **counts,
+    return {"student": summed["student"], "stars": f"{summed['stars']} of {summed['of_stars']}", **counts,
             "worth a look": len(summed["notes"])}
 
 
@@ -167,15 +169,13 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             running = [grade(folder, options.tasks, options.out, options.seconds, pool, stop)
                        for folder in options.folders]
-            for number, finished in enumerate(running, 1):
+            for finished in tqdm(running, "students", unit="student", delay=2, leave=False):
                 summed, printed = finished()
                 right &= summed["right"] == summed["of"]
                 rows.append(row(summed) | {f"{one['set']} {one['exercise']}": one["result"]
                                            for one in summed["exercises"]})
                 if len(running) == 1:
                     print(told(summed, printed))
-                else:
-                    print(f"{number} of {len(running)}: {summed['student']}", file=sys.stderr)
         except KeyboardInterrupt:
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)

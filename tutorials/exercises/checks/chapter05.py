@@ -49,15 +49,17 @@ def turns(messages) -> list[int]:
             for index, (_, tokens) in enumerate(messages) for _ in range(tokens)]
 
 
-def drawn(expected: list[list[bool]], found: list[list[bool]]):
-    """Both masks; a row is a token that looks."""
+def drawn(messages, expected: list[list[bool]], found: list[list[bool]]):
+    """Both masks; a row is a token that looks, with its role and its turn."""
     from minllada_v.drawing.charts import BLUE, Box, cells, stack, token_strips
 
+    roles = [role for role, tokens in messages for _ in range(tokens)]
+    names = [f"{role}, turn {turn}" for role, turn in zip(roles, turns(messages))]
     parts = []
     for title, mask in (("as it should be", expected), ("yours", found)):
         parts += [token_strips([[Box(title, "#ffffff")]]),
                   cells([[BLUE if seen else "#e4e4e4" for seen in row] for row in mask],
-                        [str(place) for place in range(len(mask))], [str(place) for place in range(len(mask))])]
+                        names, [str(place) for place in range(len(mask))])]
     return stack([*parts, token_strips([[Box("may look", BLUE), Box("may not", "#e4e4e4")]])])
 
 
@@ -85,7 +87,8 @@ def check_dialogue_mask(student, messages):
         for key, seen in enumerate(row):
             require(seen == expected[query][key], case + f"token {query} (counted from 0) is in turn {turn[query]} and "
                     f"token {key} in turn {turn[key]}, so token {query} may "
-                    f"{'' if expected[query][key] else 'not '}look at token {key}.", lambda: drawn(expected, found))
+                    f"{'' if expected[query][key] else 'not '}look at token {key}.",
+                    lambda: drawn(messages, expected, found))
 
 
 def check_rotary_property(student):

@@ -53,7 +53,7 @@ def strips(labels: list[int], expected: list[bool], found: list[bool]):
     return token_strips([row(expected, [False] * len(labels)), row(found, wrong)], ["right", "yours"])
 
 
-def check_masks(words: str, labels: list[int], expected: list[bool], found: list[bool], reasons: list[str]):
+def compare_masks(words: str, labels: list[int], expected: list[bool], found: list[bool], reasons: list[str]):
     """Compare the masks of a sequence place by place. `reasons` say, for each target, why it is masked or not."""
     for place, label in enumerate(labels):
         if found[place] == expected[place]:
@@ -64,7 +64,7 @@ def check_masks(words: str, labels: list[int], expected: list[bool], found: list
         require(False, f"{words}, {reason}. Your masks: {spelled(found)}.", lambda: strips(labels, expected, found))
 
 
-def check_type(function, arguments, found, shape):
+def require_bools(function, arguments, found, shape):
     require(isinstance(found, torch.Tensor) and found.dtype == torch.bool and found.shape == shape,
             f"{call(function, *arguments)} should give a tensor of bool with the shape {tuple(shape)}, but gave "
             f"{spelled(found)}.")
@@ -83,12 +83,12 @@ def check_expected_masks(student, labels, t):
 def check_mask_answers(student, batch):
     labels, t, uniform = batch
     found = ask(student.mask_answers, *batch)
-    check_type(student.mask_answers, batch, found, labels.shape)
+    require_bools(student.mask_answers, batch, found, labels.shape)
     for row, time in enumerate(t.tolist()):
         p = p_of(time)
         numbers = uniform[row].tolist()
         expected = [label != IGNORED and number < p for label, number in zip(labels[row].tolist(), numbers)]
-        check_masks(f"In sequence {row} of {len(t)}, for t = {time:.3g}, labels {labels[row].tolist()} and uniform "
+        compare_masks(f"In sequence {row} of {len(t)}, for t = {time:.3g}, labels {labels[row].tolist()} and uniform "
                     f"{spelled(numbers)}", labels[row].tolist(), expected, found[row].tolist(),
                     [f"{number:.3g} is {'' if number < p else 'not '}below p = {p:.3g}" for number in numbers])
 
@@ -100,9 +100,9 @@ def check_mask_exactly(student, sequence, data):
     targets = [place for place, label in enumerate(labels.tolist()) if label != IGNORED]
     count = data.draw(st.integers(1, len(targets)))
     found = ask(student.mask_exactly, labels, count, uniform)
-    check_type(student.mask_exactly, (labels, count, uniform), found, labels.shape)
+    require_bools(student.mask_exactly, (labels, count, uniform), found, labels.shape)
     order = sorted(targets, key=lambda place: uniform[place].item())
-    check_masks(f"For count = {count}, labels {labels.tolist()} and uniform {spelled(uniform.tolist())}",
+    compare_masks(f"For count = {count}, labels {labels.tolist()} and uniform {spelled(uniform.tolist())}",
                 labels.tolist(), [place in order[:count] for place in range(len(labels))], found.tolist(),
                 [f"{order.index(place)} of the {len(order)} targets have a lower number" if place in order else ""
                  for place in range(len(labels))])

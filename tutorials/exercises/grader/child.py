@@ -37,6 +37,7 @@ except ImportError:  # there is none on Windows
 
 sys.path.remove(str(HERE))
 RIGHT, WRONG, MISSING, UNBELIEVED = "right", "wrong", "not implemented yet", "not believed"
+FOOLED = "Once your file was read, the grader calls functions right that return nothing."
 ROOM = 3 * 2**30  # bytes of address space that a student's code may take, beside what the checks have
 LONGEST = 50 * 2**20  # bytes of a file that it writes
 
@@ -76,7 +77,7 @@ def examples_hold(student: ModuleType, task: Task, given: dict):
                 raise grading.NotYet from None
             return
         except (Exception, SystemExit) as error:
-            raise grading.Wrong(f"The first example of the task, {source}, stopped{line_in(task.set, error)}: "
+            raise grading.Wrong(f"An example of the task, {source}, stopped{line_in(task.set, error)}: "
                                 f"{type(error).__name__}: {error}") from None
         expected = eval(example.want, values)
         grading.require(grading.same(found, expected, 1e-4), f"An example of the task comes out wrong: {source}\n"
@@ -150,6 +151,16 @@ def changed(before: dict[str, tuple], checks: ModuleType) -> str:
                  if name not in now or any(a is not b for a, b in zip(one, now[name]))), "")
 
 
+def trimmed(picture):
+    """The picture without the empty margins around what it shows."""
+    from PIL import Image, ImageChops
+
+    empty = Image.new(picture.mode, picture.size, picture.getpixel((picture.width - 1, picture.height - 1)))
+    left, top, right, bottom = ImageChops.difference(picture, empty).getbbox() or (0, 0, *picture.size)
+    right, bottom = min(right + 8, picture.width), min(bottom + 8, picture.height)
+    return picture.crop((max(0, left - 8), max(0, top - 8), right, bottom))
+
+
 def allow(seconds: int):
     """End this process when it takes `seconds` of the processor from now on (where the system has a way to)."""
     if resource:
@@ -188,6 +199,9 @@ def main(name: str, folder: str, results: str, seconds: str, *wanted: str):
         student, unread = load(Path(folder) / f"{name}.py", name), None
     except BaseException as error:
         unread = verdict(error, name)
+    first = getattr(checks, f"check_{tasks[0].name}")
+    if not unread and fooled(first):
+        unread = UNBELIEVED, FOOLED
     for task in tasks:
         check = getattr(checks, f"check_{task.name}")
         limit = max(int(seconds), getattr(check, "seconds", 0))
@@ -199,14 +213,12 @@ def main(name: str, folder: str, results: str, seconds: str, *wanted: str):
         if tool:
             result, words = UNBELIEVED, f"Your files change {tool}, which the grader works with."
         if picture:
-            picture.save(f".{task.name}.png")
+            trimmed(picture).save(f".{task.name}.png")
         right += [task] if result == RIGHT else []
         tell(exercise=task.name, result=result, message=words, seconds=time.process_time() - start)
     tell(stage="weighing", seconds=int(seconds))
-    if right and fooled(getattr(checks, f"check_{right[0].name}")):
-        for task in right:
-            tell(exercise=task.name, result=UNBELIEVED, message="With your file, the grader calls functions right that "
-                                                                "return nothing.", seconds=0.0)
+    for task in right if fooled(first) else []:
+        tell(exercise=task.name, result=UNBELIEVED, message=FOOLED, seconds=0.0)
     tell(done=True)
 
 

@@ -71,12 +71,14 @@ def agree(function: Callable, specification: Callable, *arguments):
 
 
 def same(found, expected, tolerance: float = 1e-5) -> bool:
-    """Whether two values are equal, floating-point numbers to `tolerance`. A list is as good as a tuple."""
+    """Whether two values are equal, floating-point numbers to `tolerance`. A list is as good as a tuple or an array."""
     if is_tensor(expected):
         return (is_tensor(found) and found.shape == expected.shape
                 and found.double().allclose(expected.double(), tolerance, tolerance))
     if is_tensor(found):
         return found.numel() == 1 and same(found.item(), expected)
+    if type(found).__module__ == "numpy":
+        found = found.tolist()
     if isinstance(expected, list | tuple):
         return (isinstance(found, list | tuple) and len(found) == len(expected)
                 and all(same(one, other, tolerance) for one, other in zip(found, expected)))
@@ -85,7 +87,9 @@ def same(found, expected, tolerance: float = 1e-5) -> bool:
                 and all(same(found[key], value, tolerance) for key, value in expected.items()))
     if isinstance(expected, float) and isinstance(found, int | float):
         return math.isclose(found, expected, rel_tol=tolerance, abs_tol=tolerance)
-    return bool(found == expected)
+    if isinstance(expected, int | float) and isinstance(found, int | float):
+        return found == expected
+    return isinstance(found, type(expected)) and bool(found == expected)  # not whatever says that it is equal to all
 
 
 def is_tensor(value) -> bool:
