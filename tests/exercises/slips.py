@@ -15,8 +15,8 @@ TUTORIALS = Path(__file__).parents[2] / "tutorials"
 
 SLIPS = [
     # Build your own sampler.
-    ("my_sampler", "schedule", "step < more", "step >= steps - more"),
-    ("my_sampler", "schedule", "(step < more)", "0"),
+    ("my_sampler", "transfer_schedule", "step < more", "step >= steps - more"),
+    ("my_sampler", "transfer_schedule", "(step < more)", "0"),
     ("my_sampler", "confidence", "logits = logits.double()", "logits = logits.clone()"),
     ("my_sampler", "confidence", "logits = logits.double()", "logits = logits.softmax(dim=-1).double()"),
     ("my_sampler", "confidence", "return tokens, sure", "return tokens, sure.float().double()"),
@@ -27,7 +27,7 @@ SLIPS = [
     ("my_sampler", "one_step", "descending=True", "descending=False"),
     ("my_sampler", "one_step", "sure.argsort(descending=True, stable=True)",
      "sure.flip(0).argsort(descending=True, stable=True).neg() + len(sure) - 1"),
-    ("my_sampler", "write", "schedule(block, steps // (length // block))", "schedule(length, steps)"),
+    ("my_sampler", "write", "transfer_schedule(block, steps // (length // block))", "transfer_schedule(length, steps)"),
     ("my_sampler", "write", "min(start + block, end), count", "start + block, count"),
     ("my_sampler", "write", "for start in range(len(answer)) if", "for start in range(1, len(answer)) if"),
     ("my_sampler", "write", "return canvas[first:end]", "return canvas[first:last]"),
@@ -101,7 +101,8 @@ SLIPS = [
     ("chapter11", "photo_places", "factor > 1.1", "factor > 1"),
     ("chapter11", "photo_places", "map_height -= 2 *", "map_height -= 1 *"),
     ("chapter11", "photo_places", "width / height > map_width / map_height", "width > height"),
-    ("chapter11", "step_seconds", "return max(weights", "return min(weights"), ("chapter11", "step_seconds", "2 * weights", "weights"),
+    ("chapter11", "step_seconds", "return max(weights", "return min(weights"),
+    ("chapter11", "step_seconds", "2 * weights", "weights"),
     ("chapter11", "shards_property", "sorted(name for shard in shards for name in shard) != sorted(sizes)",
      "{name for shard in shards for name in shard} != {*sizes}"),
     ("chapter11", "shards_property", "if not all(shards):", "if False:"),

@@ -3,7 +3,7 @@ answers are compared with yours, token for token.
 
 | step | function | after chapter |
 |---|---|---|
-| 1 | `schedule` | 1 |
+| 1 | `transfer_schedule` | 1 |
 | 2 | `confidence` | 6 |
 | 3 | `one_step` | 8 |
 | 4 | `write` | 8 |
@@ -17,7 +17,7 @@ ending that is given. Pictures are within the model and need not concern you. No
 import torch  # for your code
 
 
-def schedule(masked, steps):
+def transfer_schedule(masked, steps):
     """★ ●●● Share out the places of an answer among the steps.
 
     All must be filled in when the steps are over. No step fills in more than an earlier one, and no two steps differ by
@@ -29,9 +29,9 @@ def schedule(masked, steps):
         masked 8    ■■■■■■■■
         steps 3     ■■■  ■■■  ■■
 
-    >>> schedule(8, 3)
+    >>> transfer_schedule(8, 3)
     [3, 3, 2]
-    >>> schedule(2, 4)
+    >>> transfer_schedule(2, 4)
     [1, 1, 0, 0]
     """
     raise NotImplementedError

@@ -3,7 +3,7 @@
 import torch
 
 
-def schedule(masked, steps):
+def transfer_schedule(masked, steps):
     each, more = divmod(masked, steps)
     return [each + (step < more) for step in range(steps)]
 
@@ -35,7 +35,7 @@ def write(model, prompt, length, steps, block, mask_id, forbidden, stops=(), suf
     canvas = torch.cat([prompt, torch.full((length,), mask_id), torch.tensor(suffix, dtype=torch.long)])
     end = last
     for start in range(first, last, block):
-        for count in schedule(block, steps // (length // block)):
+        for count in transfer_schedule(block, steps // (length // block)):
             if count == 0 or not (canvas[start:min(start + block, end)] == mask_id).any():
                 break
             logits = model(canvas)

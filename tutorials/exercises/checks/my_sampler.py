@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from minllada_v.language import attention
 
 
-def schedule(masked, steps):
+def transfer_schedule(masked, steps):
     """One place after another, to each step in turn."""
     return [sum(place % steps == step for place in range(masked)) for step in range(steps)]
 
@@ -20,8 +20,8 @@ def schedule(masked, steps):
 @given(st.integers(0, 40), st.integers(1, 40))
 @example(3, 7)
 @example(128, 100)
-def check_schedule(student, masked, steps):
-    agree(student.schedule, schedule, masked, steps)
+def check_transfer_schedule(student, masked, steps):
+    agree(student.transfer_schedule, transfer_schedule, masked, steps)
 
 
 def confidence(logits, forbidden):
@@ -129,7 +129,7 @@ def write(model, prompt, length, steps, block, mask_id, forbidden, stops=(), suf
 
     canvas = [*prompt.tolist(), *[mask_id] * length, *suffix]
     for first in range(0, length, block):
-        for count in schedule(block, steps * block // length):
+        for count in transfer_schedule(block, steps * block // length):
             stop = min(first + block, end())
             if count == 0 or mask_id not in answer()[first:stop]:
                 continue
