@@ -5,7 +5,8 @@ tells a right implementation from a wrong one: it gets one, does nothing if that
 is wrong. Which inputs to try is part of the question: a bug that everybody meets would not have lived long.
 
 A test is right if it passes two right implementations, written in different ways, and fails the one above as well as
-a relative or two that you do not see. So ask for what must hold, and for nothing else.
+a relative or two that you do not see. So ask for what must hold, and for nothing else. Grade yourself with
+`python tutorials/exercises/grade.py --only bugs_sampler`.
 
 An example with all that there is. `share` splits a sum among people, as equally as whole numbers allow:
 

@@ -2,7 +2,7 @@
 
 As in bugs_sampler.py, where an example stands: each function is wrong, and its docstring says what it should do. Write
 a hypothesis test that passes every right implementation, in whatever way it is written, and fails the one above and its
-relatives.
+relatives. Grade yourself with `python tutorials/exercises/grade.py --only bugs_training`.
 """
 
 from math import isclose

@@ -1,5 +1,6 @@
 """Build your own loss, in three steps. Each uses what you wrote before. With the last a model learns what colours are
-called, from your parts alone: `python tutorials/exercises/colours.py`.
+called, from your parts alone: `python tutorials/exercises/colours.py`. Grade yourself with
+`python tutorials/exercises/grade.py --only my_loss`.
 
 | step | function | after chapter |
 |---|---|---|

@@ -1,5 +1,6 @@
 """Build your own LLaDA-V sampler, in five steps. Each uses what you wrote before. At the end the released model's
-answers are compared with yours, token for token.
+answers are compared with yours, token for token. Grade yourself with
+`python tutorials/exercises/grade.py --only my_sampler`.
 
 | step | function | after chapter |
 |---|---|---|

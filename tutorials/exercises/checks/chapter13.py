@@ -85,6 +85,10 @@ def symmetric(row, bits, nearest=round, stretch=1.0, shrink=1):
     return with_levels(row, most // shrink, -(most // shrink), scale * shrink, nearest)
 
 
+def cut_off(level):
+    return math.trunc(level * (1 + 1e-9))
+
+
 def one_level_more(row, bits):
     """−m − 1 … m; the larger side has the additional level, so the scale is negative where that is the upper one."""
     most = 2 ** (bits - 1)
@@ -101,14 +105,15 @@ def check_levels_property(student):
 
     inputs = st.tuples(ROWS, st.sampled_from([2, 4, 8])).filter(lambda it: not half_way(it[0], symmetric(*it)[1]))
     grade_property(student.levels_property, symmetric, {
-        "cuts off in place of taking the nearest level": lambda row, bits: symmetric(row, bits, math.trunc),
-        "always rounds up": lambda row, bits: symmetric(row, bits, math.ceil),
+        "cuts off in place of taking the nearest level": lambda row, bits: symmetric(row, bits, cut_off),
+        "always rounds up": lambda row, bits: symmetric(
+            row, bits, lambda level: math.ceil(level - 1e-9)),
         "has a scale that is too small, so that the largest weights are cut": lambda row, bits: symmetric(
             row, bits, stretch=0.6),
         "has a scale that is twice as large as it need be": lambda row, bits: symmetric(row, bits, stretch=2.0),
         "uses every other level only": lambda row, bits: tuple(
             [[2 * one for one in it] if isinstance(it, list) else it / 2 for it in symmetric(row, bits, shrink=2)])
-            if bits > 2 else symmetric(row, bits, math.trunc),
+            if bits > 2 else symmetric(row, bits, cut_off),
         "takes the largest weight without regard to its sign": lambda row, bits: with_levels(
             row, 2 ** (bits - 1) - 1, 1 - 2 ** (bits - 1), max(0.1, *row) / (2 ** (bits - 1) - 1)),
         "has levels that these bits cannot hold": lambda row, bits: symmetric(row, bits + 1),

@@ -15,14 +15,14 @@ def grade_test(test: Callable, right: Sequence[Callable], shown: Callable, relat
 
     Tests that `@given` runs get our settings, where a student sets none, so that they are the same every time.
     """
-    with default(settings(grading.GRADING, max_examples=60)):
+    with default(grading.GRADING):
         for implementation in right:
             error = failure(test, implementation)
             if error is not None:
                 notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", []) if "reproduce" not in note)
                 raise Wrong(f"The implementation is right, but your test fails for it: {type(error).__name__}: "
                             f"{shortened(str(error), 400)}{shortened(notes, 600)}")
-    with default(settings(grading.GRADING, phases=[Phase.explicit, Phase.generate], max_examples=200)):
+    with default(settings(grading.SEARCHING, phases=[Phase.explicit, Phase.generate])):
         if failure(test, shown) is None:
             raise Wrong("Your test passes the function that stands above it in the file, and that is wrong.")
         for fault, implementation in relatives.items():
