@@ -68,7 +68,8 @@ def grade(folder: Path, tasks: list[Task], out: Path, seconds: int, pool: Thread
     so that it also stands there if this program is ended."""
     write(out, summary(folder, [entry(task, UNFINISHED, "The grader was ended.") for task in tasks], []))
     parts = [list(group) for _, group in groupby(tasks, lambda task: task.set)]
-    running = [pool.submit(run_set, folder, part, seconds, stop) if begun(folder, part[0].set) else None for part in parts]
+    running = [pool.submit(run_set, folder, part, seconds, stop) if begun(folder, part[0].set) else None
+               for part in parts]
 
     def finished() -> tuple[dict, str]:
         entries, noted, printed = [], notes(folder), []
