@@ -38,6 +38,12 @@ def start(folder: Path) -> int:
     return 0
 
 
+def begun(folder: Path, name: str) -> bool:
+    """Whether there is a file for this set, and not just a copy of the task."""
+    path = folder / f"{name}.py"
+    return path.exists() and (not path.is_file() or path.read_bytes() != (EXERCISES / f"{name}.py").read_bytes())
+
+
 def entry(task: Task, result: str, message: str = "", seconds: float = 0.0) -> dict:
     return {"set": task.set, "exercise": task.name, "difficulty": task.difficulty, "importance": task.importance,
             "result": result, "message": message, "seconds": round(seconds, 2)}
@@ -62,7 +68,7 @@ def grade(folder: Path, tasks: list[Task], out: Path, seconds: int, pool: Thread
     so that it also stands there if this program is ended."""
     write(out, summary(folder, [entry(task, UNFINISHED, "The grader was ended.") for task in tasks], []))
     parts = [list(group) for _, group in groupby(tasks, lambda task: task.set)]
-    running = [pool.submit(run_set, folder, part, seconds, stop) if (folder / f"{part[0].set}.py").exists() else None
+    running = [pool.submit(run_set, folder, part, seconds, stop) if begun(folder, part[0].set) else None
                for part in parts]
 
     def finished() -> tuple[dict, str]:

@@ -62,7 +62,7 @@ def run_child(folder: Path, name: str, wanted: list[str], seconds: int, stop: th
         environment = os.environ | {
             "PYTHONPATH": os.pathsep.join(path), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0",
             "PYTHONIOENCODING": "utf-8", "OMP_NUM_THREADS": "1", "TMPDIR": str(work),
-            "HYPOTHESIS_STORAGE_DIRECTORY": str(work / ".hypothesis")}
+            "HYPOTHESIS_STORAGE_DIRECTORY": str(work / ".hypothesis"), "TORCHINDUCTOR_CACHE_DIR": str(work / ".torch")}
         with open(work / ".printed", "wb") as printed:
             child = subprocess.Popen(
                 [sys.executable, "-P", str(CHILD), name, str(folder.resolve()), str(results), str(seconds), *wanted],
