@@ -5,7 +5,7 @@ import math
 import torch
 from golden import released
 from grading import GRADING, agree, ask, call, require, same, seconds, spelled
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from minllada_v.chat import MASK
@@ -44,7 +44,7 @@ def mask(ids, labels, t, uniform, mask_id):
 ONE = torch.tensor([[1]])
 
 
-@GRADING
+@settings(GRADING, max_examples=50)
 @given(batches())
 @example((ONE, ONE, torch.tensor([0.0]), torch.tensor([[0.0]])))
 @example((ONE, ONE, torch.tensor([0.0]), torch.tensor([[0.0011]])))
@@ -83,7 +83,7 @@ def loss(model, ids, labels, t, uniform, mask_id):
 
 @seconds(40)
 def check_loss(student):
-    @GRADING
+    @settings(GRADING, max_examples=50)
     @given(batches(), st.sampled_from([1.0, 3.0, math.inf]))
     def agrees(batch, elsewhere):
         model = Lost(elsewhere)

@@ -42,7 +42,7 @@ def rows_of_logits(draw):
     return torch.tensor(rows), draw(st.lists(st.integers(0, width - 1), max_size=width - 1, unique=True))
 
 
-@GRADING
+@settings(GRADING, max_examples=60)
 @given(rows_of_logits())
 @example((torch.tensor([[0.0, 30.0], [30.0, 0.0]]), []))
 def check_confidence(student, drawn):
@@ -88,7 +88,7 @@ def one_step(canvas, logits, start, stop, count, mask_id, forbidden):
     return torch.tensor(filled)
 
 
-@GRADING
+@settings(GRADING, max_examples=60)
 @given(steps_of_blocks())
 def check_one_step(student, drawn):
     agree(student.one_step, one_step, *drawn)

@@ -15,7 +15,7 @@ def grade_test(test: Callable, right: Sequence[Callable], shown: Callable, relat
 
     Tests that `@given` runs get our settings, where a student sets none, so that they are the same every time.
     """
-    with default(grading.GRADING):
+    with default(settings(grading.GRADING, max_examples=40)):
         for implementation in right:
             error = failure(test, implementation)
             if error is not None:
