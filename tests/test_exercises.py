@@ -1,112 +1,110 @@
 """The exercises of the course: solutions are right, what is untouched is not implemented yet, mistakes get words."""
 
-import inspect
-import json
-import os
+import ast
 import re
-import subprocess
-import sys
-from functools import cache
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
+from types import ModuleType
 
 import pytest
-from PIL import Image
+from exercise_files import EXERCISES, child, given, grading, student, tasks
+from exercises import wrong
+from hypothesis import strategies as st
 
-ROOT = Path(__file__).parent.parent
-EXERCISES, SOLUTIONS = ROOT / "tutorials" / "exercises", ROOT / "tutorials" / "solutions"
-CHAPTERS = [path.stem for path in sorted(EXERCISES.glob("chapter[0-9][0-9].py"))]
-MISTAKES = '''
-MASK = "[MASK]"
-
-def mask_words(words, t, uniform):
-    return [MASK if number < t else word for word, number in zip(words, uniform)]
-
-def guess_word(world, canvas, place):
-    return {sentence[place]: world["the"] for sentence in world}
-
-def fill_most_confident(world, canvas):
-    return canvas
-
-def masking_property(mask, words, low, high, uniform):
-    return len(mask(words, low, uniform)) == len(words)
-'''
+SETS = tasks.sets()
+needs_solutions = pytest.mark.skipif(not tasks.SOLUTIONS.exists(), reason="solutions are not handed out here")
 
 
-def grade(answers: Path, out: Path, *options: str) -> tuple[dict, subprocess.CompletedProcess]:
-    """The summary of `answers`, and the finished process."""
-    command = [sys.executable, "-m", "pytest", str(EXERCISES), "-p", "no:cacheprovider", "--answers", str(answers),
-               "--grade", str(out), *options]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=300)
-    return json.loads(out.read_text(encoding="utf-8")), done
+def in_work(name: str) -> bool:
+    """Whether a task file was changed, in place, to more than docstrings and `raise NotImplementedError`."""
+    names = {task.name for task in tasks.tasks_of(name)}
+    tree = ast.parse((EXERCISES / f"{name}.py").read_text(encoding="utf-8"))
+    bodies = [node.body for node in tree.body if isinstance(node, ast.FunctionDef) and node.name in names]
+    return any(len(body) != 2 or ast.unparse(body[1]) != "raise NotImplementedError" for body in bodies)
 
 
-def results(summary: dict) -> dict[str, str]:
-    return {f"{entry['chapter']} {entry['exercise']}": entry["result"] for entry in summary["exercises"]}
+@needs_solutions
+@pytest.mark.parametrize("name", SETS)
+def test_every_solution_is_right(name):
+    checks, solution = child.checks_of(name), child.load(tasks.SOLUTIONS / f"{name}.py", f"solution_{name}")
+    for task in tasks.tasks_of(name):
+        result, words, _ = child.grade(getattr(checks, f"check_{task.name}"), solution, task, given(name))
+        assert (result, words) == ("right", ""), task.name
 
 
-@cache
-def functions(chapter: str) -> dict:
-    """The exercises in a student's file: its functions, by name."""
-    spec = spec_from_file_location(f"pristine_{chapter}", EXERCISES / f"{chapter}.py")
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return {name: one for name, one in vars(module).items()
-            if inspect.isfunction(one) and one.__module__ == module.__name__}
+@pytest.mark.parametrize("name", SETS)
+def test_an_untouched_task_is_not_implemented_yet(name):
+    """As the file is handed out: neither an example nor a check fails before it gets to ask."""
+    if in_work(name):
+        pytest.skip(f"{name}.py is being worked on; a copy of it, made by grade.py --start, is the place for that")
+    checks, untouched = child.checks_of(name), ModuleType("untouched")
+    vars(untouched).update(given(name))
+    assert tasks.tasks_of(name)
+    for task in tasks.tasks_of(name):
+        check = getattr(checks, f"check_{task.name}")
+        assert child.grade(check, untouched, task, given(name))[0] == "not implemented yet"
+        with pytest.raises((grading.NotYet, NotImplementedError)):
+            check(untouched)
 
 
-def all_exercises() -> set[str]:
-    return {f"{chapter} {name}" for chapter in CHAPTERS for name in functions(chapter)}
+@pytest.mark.parametrize("name", SETS)
+def test_each_task_has_its_drawing_example_hints_check_and_row_in_the_table(name):
+    text = (EXERCISES / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (?:\d\d|`?\w+`?) \| `(\w+)` \| (★+) \| (●+) \| \d+ \| .+ \|$", text, re.MULTILINE)
+    here = tasks.tasks_of(name)
+    checks = re.findall(r"^def check_(\w+)\(", (EXERCISES / "checks" / f"{name}.py").read_text("utf-8"), re.MULTILINE)
+    assert checks == [task.name for task in here] and here
+    for task in here:
+        assert (task.name, "★" * task.difficulty, "●" * task.importance) in rows
+        assert re.search(r"^    +\S", task.text, re.MULTILINE), f"{task.name} has no drawing"
+        assert re.search(r"^>>> ", task.text, re.MULTILINE), f"{task.name} has no example"
+        hints = tasks.hints(task)
+        assert len(hints) == 3 and all(len(hint) > 20 for hint in hints), f"{task.name} should have three hints"
+        assert "Hint" not in task.text
 
 
-def test_every_solution_is_right(tmp_path):
-    summary, done = grade(SOLUTIONS, tmp_path / "out.json")
-    assert results(summary) == dict.fromkeys(all_exercises(), "right"), done.stdout
-    assert done.returncode == 0 and summary["right"] == summary["of"] and summary["stars"] == summary["of_stars"]
+@pytest.mark.parametrize("name, exercise, words, text", wrong.WRONG, ids=[one[1] for one in wrong.WRONG])
+def test_a_wrong_answer_that_looks_right_is_told_so(name, exercise, words, text):
+    checks = child.checks_of(name)
+    task = next(one for one in tasks.tasks_of(name) if one.name == exercise)
+    result, told, _ = child.grade(getattr(checks, f"check_{exercise}"), student(wrong.HEAD + text), task, given(name))
+    assert result == "wrong" and words in told
 
 
-def test_every_untouched_exercise_is_not_implemented_yet(tmp_path):
-    """As the file is handed out; a grader must not fail before it gets to ask."""
-    summary, done = grade(EXERCISES, tmp_path / "out.json")
-    assert results(summary) == dict.fromkeys(all_exercises(), "not implemented yet"), done.stdout
-    assert done.returncode == 1 and summary["right"] == summary["stars"] == 0
+def property_told(property_text: str) -> str:
+    checks = child.checks_of("chapter01")
+    with pytest.raises(grading.Wrong) as error:
+        checks.check_masking_property(student(property_text))
+    return str(error.value)
 
 
-def test_mistakes_are_told_in_words(tmp_path):
-    """The smallest example, the student's own line, a planted fault that was not noticed, a file that is no Python, a
-    file that was not handed in; never a traceback."""
-    (tmp_path / "chapter01.py").write_text(MISTAKES)
-    (tmp_path / "chapter02.py").write_text("MASK = 1\ndef mask_words(:\n")
-    summary, done = grade(tmp_path, tmp_path / "out.json", "-k", "chapter01 or chapter02 or chapter03")
-    entries = {(entry["chapter"], entry["result"]) for entry in summary["exercises"]}
-    assert entries == {("chapter01", "wrong"), ("chapter02", "wrong"), ("chapter03", "not implemented yet")}
-    messages = {entry["exercise"]: entry["message"] for entry in summary["exercises"]
-                if entry["chapter"] == "chapter01"}
-    assert "mask_words(['the'], 0.0, [0.0])" in messages["mask_words"]
-    assert "stopped in line 8: KeyError: 'the'" in messages["guess_word"]
-    assert "exactly one place should be filled in, not 0" in messages["fill_most_confident"]
-    assert "accepts an implementation that writes another word" in messages["masking_property"]
-    assert all(line in done.stdout for message in messages.values() for line in message.splitlines())
-    assert {entry["message"] for entry in summary["exercises"] if entry["chapter"] == "chapter02"} == {
-        "chapter02.py cannot be read: line 2: invalid syntax"}
-    assert "Traceback" not in done.stdout + done.stderr and done.returncode == 1
+def test_a_property_that_misses_a_fault_is_shown_an_input_and_both_outputs():
+    told = property_told("def masking_property(mask, words, low, high, uniform):\n    return True")
+    assert "accepts an implementation that loses the last word" in told
+    assert "For example, with ['the'], " in told and "\na right one gives  (['" in told
+    assert "\nthis one gives     ([], [])" in told
 
 
-def test_a_mistake_is_drawn_beside_the_students_own_files(tmp_path):
-    """So that grading a class keeps everyone's pictures."""
-    (tmp_path / "chapter06.py").write_text("def mask_answers(labels, t, uniform):\n    return uniform < 2\n")
-    summary, _ = grade(tmp_path, tmp_path / "out.json", "-k", "mask_answers")
-    [message] = [entry["message"] for entry in summary["exercises"]]
-    path = Path(message.split("A picture of it: ")[1])
-    assert path.parent == tmp_path / "wrong" and Image.open(path).size[0] > 100
+def test_a_property_that_rejects_what_is_right_is_shown_what_it_asked_under_its_own_names():
+    told = property_told("def masking_property(their, words, low, high, uniform):\n"
+                         "    return their(words, 1.0, uniform) == []")
+    assert "your property says that it is not" in told and "masking_property(their, [" in told
+    assert "\ntheir(['the'], 1.0, [0.0]) gave ['[MASK]']\n" in told
 
 
-@pytest.mark.parametrize("chapter", CHAPTERS)
-def test_every_exercise_says_how_hard_it_is_and_stands_in_the_teachers_table(chapter):
-    """One to three stars at the start of the docstring, and the same in the README's row; 2 to 4 exercises a file."""
-    table = re.findall(r"^\| (\d\d) \| `(\w+)` \| (★+) \| \d+ \| .+ \|$", (EXERCISES / "README.md").read_text(), re.M)
-    rows = {name: stars for number, name, stars in table if f"chapter{number}" == chapter}
-    said = {name: re.match("★{1,3} ", inspect.getdoc(one))[0].strip() for name, one in functions(chapter).items()}
-    assert said == rows
-    assert 2 <= len(rows) <= 4
+def test_a_property_sees_all_implementations_under_one_name():
+    seen = set()
+
+    def holds(implementation, number):
+        seen.add((implementation.__name__, implementation.__qualname__))
+        return implementation(number) == number
+
+    grading.grade_property(holds, round, {"gives another number": lambda number: number + 1},
+                           st.tuples(st.integers()), lambda one, number: one(number))
+    assert seen == {("implementation", "wrapped.<locals>.implementation")}
+
+
+@pytest.mark.parametrize("value, text", [
+    (0.05000000074505806, "0.05"), (1.0, "1.0"), (1e-12, "1e-12"), (float("inf"), "inf"),
+    ({"a": 1 / 3}, "{'a': 0.333333}"), ((2 / 3,), "(0.666667,)"),
+    ("x" * 3000, "'" + "x" * 999 + " …"), ([True, None], "[True, None]")])
+def test_values_are_shown_short(value, text):
+    assert grading.spelled(value) == text

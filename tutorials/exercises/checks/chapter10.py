@@ -3,7 +3,7 @@
 import math
 
 import torch
-from grading import GRADING, agree, grade_property
+from grading import GRADING, THOROUGH, agree, grade_property
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -65,21 +65,21 @@ def attend_alone(queries, keys, values, fresh_keys, fresh_values, start):
     return torch.tensor(out, dtype=torch.float64)
 
 
-@GRADING
+@THOROUGH
 @given(st.lists(SHARES, min_size=1, max_size=6), st.one_of(SHARES, st.just(1.5)))
-def test_commit(student, confidence, threshold):
+def check_commit(student, confidence, threshold):
     agree(student.commit, commit, confidence, threshold)
 
 
 @GRADING
 @given(st.integers(0, 20), st.integers(1, 4), st.integers(1, 6), st.integers(1, 8))
-def test_places_run(student, prompt, blocks, block, refresh):
+def check_places_run(student, prompt, blocks, block, refresh):
     agree(student.places_run, places_run, prompt, blocks * block, block, refresh)
 
 
 @GRADING
 @given(attentions())
-def test_attend_alone(student, attention):
+def check_attend_alone(student, attention):
     agree(student.attend_alone, attend_alone, *attention)
 
 
@@ -126,12 +126,15 @@ def broken(**parts):
     return lambda layers, before, after, start, stop: cached(layers, before, after, start, stop, **parts)
 
 
-def test_cache_property(student):
+def check_cache_property(student):
     def everything(layers, before, after, start, stop):
         return network(layers, after)[start:stop]
 
     def counted_from_0(kept, fresh, start, stop):
         return [*enumerate(kept[:start]), *enumerate(fresh), *enumerate(kept[stop:], stop)]
+
+    def shows(cached, network, layers, before, after, start, stop):
+        return cached(layers, before, after, start, stop)
 
     faults = {
         "keeps the block's own keys and values as they were":
@@ -153,5 +156,5 @@ def test_cache_property(student):
         "loses the last place of the block": lambda *inputs: cached(*inputs)[:-1],
     }
     grade_property(student.cache_property, (cached, network), {
-        fault: (implementation, network) for fault, implementation in faults.items()}, changes())
-    grade_property(student.cache_property, (everything, network), {}, changes())
+        fault: (implementation, network) for fault, implementation in faults.items()}, changes(), shows)
+    grade_property(student.cache_property, (everything, network), {}, changes(), shows)

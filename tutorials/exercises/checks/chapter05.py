@@ -6,9 +6,6 @@ import math
 from grading import GRADING, agree, ask, call, grade_property, require, spelled
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
-
-from minllada_v.drawing.charts import BLUE, Box, cells, stack, token_strips
 
 NUMBERS = st.sampled_from([0.0, 1.0, -1.0, 0.5, 2.0, -3.0])
 POSITIONS = st.integers(0, 40)
@@ -52,31 +49,35 @@ def turns(messages) -> list[int]:
             for index, (_, tokens) in enumerate(messages) for _ in range(tokens)]
 
 
-def drawn(expected: list[list[bool]], found: list[list[bool]]) -> Image.Image:
-    """Both masks; a row is a token that looks."""
+def drawn(messages, expected: list[list[bool]], found: list[list[bool]]):
+    """Both masks; a row is a token that looks, with its role and its turn."""
+    from minllada_v.drawing.charts import BLUE, Box, cells, stack, token_strips
+
+    roles = [role for role, tokens in messages for _ in range(tokens)]
+    names = [f"{role}, turn {turn}" for role, turn in zip(roles, turns(messages))]
     parts = []
     for title, mask in (("as it should be", expected), ("yours", found)):
         parts += [token_strips([[Box(title, "#ffffff")]]),
                   cells([[BLUE if seen else "#e4e4e4" for seen in row] for row in mask],
-                        [str(place) for place in range(len(mask))], [str(place) for place in range(len(mask))])]
+                        names, [str(place) for place in range(len(mask))])]
     return stack([*parts, token_strips([[Box("may look", BLUE), Box("may not", "#e4e4e4")]])])
 
 
 @GRADING
 @given(st.tuples(NUMBERS, NUMBERS), POSITIONS, SPEEDS)
-def test_rotate_pair(student, pair, position, speed):
+def check_rotate_pair(student, pair, position, speed):
     agree(student.rotate_pair, around, pair, position, speed)
 
 
 @GRADING
 @given(VECTORS, POSITIONS, st.sampled_from([100.0, 10000.0]))
-def test_rotary(student, vector, position, theta):
+def check_rotary(student, vector, position, theta):
     agree(student.rotary, in_halves, vector, position, theta)
 
 
 @GRADING
 @given(MESSAGES)
-def test_dialogue_mask(student, messages):
+def check_dialogue_mask(student, messages):
     found, turn = ask(student.dialogue_mask, messages), turns(messages)
     expected = [[theirs <= own for theirs in turn] for own in turn]
     case = f"{call(student.dialogue_mask, messages)} gave {spelled(found)}: "
@@ -86,10 +87,11 @@ def test_dialogue_mask(student, messages):
         for key, seen in enumerate(row):
             require(seen == expected[query][key], case + f"token {query} (counted from 0) is in turn {turn[query]} and "
                     f"token {key} in turn {turn[key]}, so token {query} may "
-                    f"{'' if expected[query][key] else 'not '}look at token {key}.", lambda: drawn(expected, found))
+                    f"{'' if expected[query][key] else 'not '}look at token {key}.",
+                    lambda: drawn(messages, expected, found))
 
 
-def test_rotary_property(student):
+def check_rotary_property(student):
     def mirrored(vector, position):
         half, turned = len(vector) // 2, in_halves(vector, position)
         return turned[:half] + [-number for number in turned[half:]]
@@ -103,6 +105,9 @@ def test_rotary_property(student):
             result[i + half] = x * math.sin(angle) + y * math.cos(angle)
         return result
 
+    def both(turn, q, k, m, n, shift):
+        return turn(q, m), turn(k, n)
+
     planted = {
         "adds the position instead of turning": lambda vector, position: [number + position for number in vector],
         "forgets the minus sign": without_minus,
@@ -114,5 +119,5 @@ def test_rotary_property(student):
         "mirrors every pair": mirrored,
         "turns large numbers faster": lambda vector, position: in_halves(vector, position * (1 + abs(vector[0]))),
     }
-    grade_property(student.rotary_property, in_halves, planted, TURNED)
-    grade_property(student.rotary_property, side_by_side, {}, TURNED)
+    grade_property(student.rotary_property, in_halves, planted, TURNED, both)
+    grade_property(student.rotary_property, side_by_side, {}, TURNED, both)

@@ -3,12 +3,9 @@
 import math
 
 import torch
-from grading import GRADING, agree, ask, call, grade_property, require, spelled
-from hypothesis import given
+from grading import GRADING, THOROUGH, agree, ask, call, grade_property, require, spelled
+from hypothesis import example, given
 from hypothesis import strategies as st
-from PIL import Image
-
-from minllada_v.drawing.charts import Box, token_strips
 
 IGNORED = -100
 TIMES = st.floats(0, 1, width=16)
@@ -43,8 +40,10 @@ def batches(draw):
     return torch.tensor(labels), torch.tensor(t), torch.tensor(uniform)
 
 
-def strips(labels: list[int], expected: list[bool], found: list[bool]) -> Image.Image:
+def strips(labels: list[int], expected: list[bool], found: list[bool]):
     """What should be masked above what was; where they differ the lower box has a frame."""
+    from minllada_v.drawing.charts import Box, token_strips
+
     def row(masked, frames):
         return [Box("no target" if label == IGNORED else str(label), DARK if hidden else PALE,
                     ORANGE if frame else None)
@@ -54,7 +53,7 @@ def strips(labels: list[int], expected: list[bool], found: list[bool]) -> Image.
     return token_strips([row(expected, [False] * len(labels)), row(found, wrong)], ["right", "yours"])
 
 
-def check_masks(words: str, labels: list[int], expected: list[bool], found: list[bool], reasons: list[str]):
+def compare_masks(words: str, labels: list[int], expected: list[bool], found: list[bool], reasons: list[str]):
     """Compare the masks of a sequence place by place. `reasons` say, for each target, why it is masked or not."""
     for place, label in enumerate(labels):
         if found[place] == expected[place]:
@@ -65,7 +64,7 @@ def check_masks(words: str, labels: list[int], expected: list[bool], found: list
         require(False, f"{words}, {reason}. Your masks: {spelled(found)}.", lambda: strips(labels, expected, found))
 
 
-def check_type(function, arguments, found, shape):
+def require_bools(function, arguments, found, shape):
     require(isinstance(found, torch.Tensor) and found.dtype == torch.bool and found.shape == shape,
             f"{call(function, *arguments)} should give a tensor of bool with the shape {tuple(shape)}, but gave "
             f"{spelled(found)}.")
@@ -73,41 +72,43 @@ def check_type(function, arguments, found, shape):
 
 @GRADING
 @given(LABELS, TIMES)
-def test_expected_masks(student, labels, t):
+def check_expected_masks(student, labels, t):
     agree(student.expected_masks, lambda labels, t: p_of(t) * sum(label != IGNORED for label in labels), labels, t)
 
 
-@GRADING
+@THOROUGH
+@example((torch.tensor([[5, 5]]), torch.tensor([0.0]), torch.tensor([[0.0, 0.0005]])))
+@example((torch.tensor([[5, 5]]), torch.tensor([0.0]), torch.tensor([[0.001, 0.002]])))
 @given(batches())
-def test_mask_answers(student, batch):
+def check_mask_answers(student, batch):
     labels, t, uniform = batch
     found = ask(student.mask_answers, *batch)
-    check_type(student.mask_answers, batch, found, labels.shape)
+    require_bools(student.mask_answers, batch, found, labels.shape)
     for row, time in enumerate(t.tolist()):
         p = p_of(time)
         numbers = uniform[row].tolist()
         expected = [label != IGNORED and number < p for label, number in zip(labels[row].tolist(), numbers)]
-        check_masks(f"In sequence {row} of {len(t)}, for t = {time:.3g}, labels {labels[row].tolist()} and uniform "
+        compare_masks(f"In sequence {row} of {len(t)}, for t = {time:.3g}, labels {labels[row].tolist()} and uniform "
                     f"{spelled(numbers)}", labels[row].tolist(), expected, found[row].tolist(),
                     [f"{number:.3g} is {'' if number < p else 'not '}below p = {p:.3g}" for number in numbers])
 
 
 @GRADING
 @given(sequences(apart=True), st.data())
-def test_mask_exactly(student, sequence, data):
+def check_mask_exactly(student, sequence, data):
     labels, uniform = sequence
     targets = [place for place, label in enumerate(labels.tolist()) if label != IGNORED]
     count = data.draw(st.integers(1, len(targets)))
     found = ask(student.mask_exactly, labels, count, uniform)
-    check_type(student.mask_exactly, (labels, count, uniform), found, labels.shape)
+    require_bools(student.mask_exactly, (labels, count, uniform), found, labels.shape)
     order = sorted(targets, key=lambda place: uniform[place].item())
-    check_masks(f"For count = {count}, labels {labels.tolist()} and uniform {spelled(uniform.tolist())}",
+    compare_masks(f"For count = {count}, labels {labels.tolist()} and uniform {spelled(uniform.tolist())}",
                 labels.tolist(), [place in order[:count] for place in range(len(labels))], found.tolist(),
                 [f"{order.index(place)} of the {len(order)} targets have a lower number" if place in order else ""
                  for place in range(len(labels))])
 
 
-def test_film_property(student):
+def check_film_property(student):
     def by_time(labels, t, uniform):
         return (labels != IGNORED) & (uniform < p_of(t))
 
@@ -127,6 +128,9 @@ def test_film_property(student):
     def larger(labels, t, uniform):
         return (labels != IGNORED) & ((uniform > t) | torch.tensor(t == 1))
 
+    def both(masking, labels, early, late, uniform):
+        return masking(labels, early, uniform), masking(labels, late, uniform)
+
     inputs = st.tuples(sequences(), st.tuples(TIMES, TIMES)).map(
         lambda drawn: (drawn[0][0], min(drawn[1]), max(drawn[1]), drawn[0][1]))
     grade_property(student.film_property, by_time, {
@@ -137,5 +141,5 @@ def test_film_property(student):
         "masks other places at each time": other_places_each_time,
         "never masks the last target": last_target_left,
         "masks with probability t / 2": lambda labels, t, uniform: by_time(labels, t / 2, uniform),
-    }, inputs)
-    grade_property(student.film_property, by_count, {}, inputs)
+    }, inputs, both)
+    grade_property(student.film_property, by_count, {}, inputs, both)

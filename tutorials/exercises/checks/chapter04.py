@@ -55,7 +55,7 @@ def query_by_query(q, k, v):
 
 @GRADING
 @given(st.integers(1, 3), st.integers(1, 6), st.integers(1, 6))
-def test_cut_patches(student, patch, height, width):
+def check_cut_patches(student, patch, height, width):
     height, width = max(height, patch), max(width, patch)
     tile = torch.arange(3.0 * height * width).view(3, height, width)
     found = ask(student.cut_patches, tile, patch)
@@ -76,20 +76,20 @@ def test_cut_patches(student, patch, height, width):
 
 @GRADING
 @given(PROJECTIONS)
-def test_project(student, inputs):
+def check_project(student, inputs):
     agree(student.project, number_by_number, *inputs)
 
 
 @GRADING
 @given(HEADS)
-def test_attend(student, inputs):
+def check_attend(student, inputs):
     found = ask(student.attend, *inputs)
     require(not isinstance(found, torch.Tensor) or found.isfinite().all(),
             f"{call(student.attend, *inputs)} gave {spelled(found)}, and should give finite numbers.")
     agree(student.attend, query_by_query, *inputs)
 
 
-def test_order_property(student):
+def check_order_property(student):
     def attention(rows):
         return rows + (rows @ rows.T / 2).softmax(dim=-1) @ rows.exp()
 
@@ -103,6 +103,9 @@ def test_order_property(student):
     def with_neighbours(rows):
         return rows + (rows.roll(1, dims=0) + rows.roll(-1, dims=0)).tanh()
 
+    def shows(layer, rows, order):
+        return layer(rows), layer(rows[order])
+
     grade_property(student.order_property, attention, {
         "lets a patch see only itself": lambda rows: rows + rows.tanh(),
         "lets a patch see only itself and those before it": causal,
@@ -111,5 +114,5 @@ def test_order_property(student):
         "hands the first row to all": lambda rows: rows + rows[0],
         "looks only at the largest numbers": lambda rows: rows + rows.amax(dim=0),
         "gives the rows in reverse": lambda rows: attention(rows).flip(0),
-    }, SHUFFLED)
-    grade_property(student.order_property, mean, {}, SHUFFLED)
+    }, SHUFFLED, shows)
+    grade_property(student.order_property, mean, {}, SHUFFLED, shows)

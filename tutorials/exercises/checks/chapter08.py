@@ -3,12 +3,9 @@
 import math
 from random import Random
 
-from grading import GRADING, agree, ask, call, grade_property, require, spelled
-from hypothesis import given
+from grading import GRADING, THOROUGH, agree, ask, call, grade_property, require, spelled
+from hypothesis import example, given
 from hypothesis import strategies as st
-from PIL import Image
-
-from minllada_v.drawing.charts import GREY, ORANGE, Box, column_widths, token_strips
 
 MASK = "[MASK]"
 PALE = "#d5e8f5"
@@ -69,8 +66,10 @@ def fill_surest(canvas, guesses, count, start, stop):
     return filled
 
 
-def strips(before: list[str], expected: list[str], found: list[str]) -> Image.Image:
+def strips(before: list[str], expected: list[str], found: list[str]):
     """The canvas before, and below it what should be there and what is; where these differ the box has a frame."""
+    from minllada_v.drawing.charts import GREY, ORANGE, Box, column_widths, token_strips
+
     rows = [[Box("" if word == MASK else str(word), GREY if word == MASK else PALE, ORANGE if wrong else None)
              for word, wrong in zip(row, marks)]
             for row, marks in [(before, [False] * len(before)), (expected, [False] * len(before)),
@@ -80,19 +79,21 @@ def strips(before: list[str], expected: list[str], found: list[str]) -> Image.Im
 
 @GRADING
 @given(st.integers(0, 30), st.integers(1, 12))
-def test_schedule(student, masked, steps):
+def check_schedule(student, masked, steps):
     agree(student.schedule, schedule, masked, steps)
 
 
-@GRADING
+@THOROUGH
+@example(([2.0, 0.0], 2.0, [0.05, 0.95], []))
+@example(([1.0, 1.0], 0.0, [0.9, 0.1], []))
 @given(choices())
-def test_choose_token(student, choice):
+def check_choose_token(student, choice):
     agree(student.choose_token, choose_token, *choice)
 
 
-@GRADING
+@THOROUGH
 @given(steps())
-def test_fill_surest(student, step):
+def check_fill_surest(student, step):
     canvas, guesses, count, start, stop = step
     found, expected = ask(student.fill_surest, *step), fill_surest(*step)
     words = f"{call(student.fill_surest, *step)} gave {spelled(found)}: "
@@ -123,9 +124,10 @@ def made_up(seed: int):
     return model
 
 
-def one_a_step(model, length, block, pick=None, view=list, word=lambda place, said: said[place][0], each=1, end=0):
+def one_a_step(model, length, block, pick=None, view=list, word=lambda place, said: said[place][0], each=1, end=0,
+               start=None):
     """A sampler with parts that can be broken. `pick` chooses among open places, `view` is what the model is shown."""
-    canvases = [[MASK] * length]
+    canvases = [start or [MASK] * length]
     pick = pick or (lambda places, said: max(places, key=lambda place: said[place][1]))
     while canvases[-1].count(MASK) > end:
         canvas, said = list(canvases[-1]), model(view(canvases[-1]))
@@ -142,11 +144,18 @@ def broken(**parts):
     return lambda model, length, block: one_a_step(model, length, block, **parts)
 
 
-def test_sampler_property(student):
+def check_sampler_property(student):
     def changes_its_mind(model, length, block):
         canvases = one_a_step(model, length, block)
         return [canvases[0], *([said[0] if old != MASK else new for old, new, said in zip(before, after, model(before))]
                                for before, after in zip(canvases, canvases[1:]))]
+
+    def surest_of_all_first(model, length, block):
+        said = model([MASK] * length)
+        first = max(range(length), key=lambda place: said[place][1])
+        canvases = [[MASK] * length, [MASK] * length]
+        canvases[1][first] = said[first][0]
+        return [*canvases, *one_a_step(model, length, block, start=canvases[1])[1:]]
 
     def starts_with_a_word(model, length, block):
         return one_a_step(model, length, block)[1:]
@@ -166,4 +175,5 @@ def test_sampler_property(student):
         "leaves the last mask": broken(end=1),
         "changes words that were filled in before": changes_its_mind,
         "starts with one word filled in already": starts_with_a_word,
-    }, inputs)
+        "fills in the surest place of all, and then goes on in blocks": surest_of_all_first,
+    }, inputs, lambda sampler, model, length, block: sampler(model, length, block))

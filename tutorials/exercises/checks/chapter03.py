@@ -1,12 +1,8 @@
 """Grades chapter 3: line ends, the choice of a grid, padding, and tiles put together."""
 
-import numpy as np
-from grading import GRADING, agree, ask, call, require, spelled
+from grading import GRADING, THOROUGH, agree, ask, call, require, spelled
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from PIL import Image
-
-from minllada_v.drawing.charts import BLUE, Box, cells, stack, tint, token_strips
 
 SIDES = st.integers(1, 1000)
 GRIDS = [(columns, rows) for columns in (1, 2, 3) for rows in (1, 2, 3)]
@@ -53,8 +49,10 @@ def place_by_place(tiles, columns, rows):
     return joined
 
 
-def drawn(expected: list[list[int]], found: list[list[int]]) -> Image.Image:
+def drawn(expected: list[list[int]], found: list[list[int]]):
     """Both maps, each feature with its number, in a shade that says how late it comes."""
+    from minllada_v.drawing.charts import BLUE, Box, cells, stack, tint, token_strips
+
     last = max(map(max, expected)) or 1
     parts = []
     for title, one in (("as it should be", expected), ("yours", found)):
@@ -67,13 +65,13 @@ def drawn(expected: list[list[int]], found: list[list[int]]) -> Image.Image:
 @GRADING
 @given(st.integers(1, 4).flatmap(
     lambda columns: st.lists(st.lists(st.integers(0, 9), min_size=columns, max_size=columns), min_size=1, max_size=4)))
-def test_read_lines(student, feature_map):
+def check_read_lines(student, feature_map):
     agree(student.read_lines, lines_with_ends, feature_map, -1)
 
 
-@GRADING
+@THOROUGH
 @given(st.tuples(SIDES, SIDES), st.lists(st.sampled_from(GRIDS), min_size=1, max_size=5, unique=True))
-def test_best_grid(student, size, grids):
+def check_best_grid(student, size, grids):
     grid = ask(student.best_grid, size, grids, 100)
     case = f"{call(student.best_grid, size, grids, 100)} gave {spelled(grid)}: "
     require(isinstance(grid, list | tuple) and tuple(grid) in grids, case + "that is none of the grids.")
@@ -87,14 +85,14 @@ def test_best_grid(student, size, grids):
 
 @GRADING
 @given(st.tuples(SIDES, SIDES), st.sampled_from(GRIDS))
-def test_border(student, size, grid):
+def check_border(student, size, grid):
     agree(student.border, border_by_shape, size, (27 * grid[0], 27 * grid[1]))
 
 
 @GRADING
 @given(st.integers(1, 3), st.integers(1, 3), st.integers(1, 3))
-def test_join_tiles(student, columns, rows, side):
-    numbers = np.arange(columns * rows * side * side).reshape(columns * rows, side * side).tolist()
+def check_join_tiles(student, columns, rows, side):
+    numbers = [list(range(tile * side**2, (tile + 1) * side**2)) for tile in range(columns * rows)]
     joined, expected = ask(student.join_tiles, numbers, columns, rows), place_by_place(numbers, columns, rows)
     case = f"{call(student.join_tiles, numbers, columns, rows)} gave {spelled(joined)}: "
     require(isinstance(joined, list) and all(isinstance(line, list) for line in joined),

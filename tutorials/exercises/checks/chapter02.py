@@ -4,13 +4,13 @@ import re
 import unicodedata
 from pathlib import Path
 
-from grading import GRADING, agree, ask, call, grade_property, require, spelled
-from hypothesis import given, settings
+from grading import GRADING, THOROUGH, agree, ask, call, grade_property, require, spelled
+from hypothesis import given
 from hypothesis import strategies as st
 
 from minllada_v.tokenizer_json import read_tokenizer
 
-TOKENIZER = read_tokenizer(Path(__file__).parents[2] / "tests" / "golden" / "checkpoint" / "tokenizer.json")
+TOKENIZER = read_tokenizer(Path(__file__).parents[3] / "tests" / "golden" / "checkpoint" / "tokenizer.json")
 SPECIAL = {"<|startoftext|>": 1000, "<|start_header_id|>": 1001, "<|end_header_id|>": 1002, "<|eot_id|>": 1003}
 TYPED = st.lists(st.one_of(st.text(max_size=5), st.sampled_from([*SPECIAL, "  ", "É", "Cafe\u0301", "\n"])),
                  max_size=3).map("".join)
@@ -48,6 +48,10 @@ def merged_one_by_one(word, merges):
     return tokens
 
 
+def goes_on(ids: list[int], place: int) -> str:
+    return f"goes on with {ids[place:place + 5]}" if ids[place:] else "ends here"
+
+
 def row_of(encode, special, messages):
     row = [special["<|startoftext|>"]]
     for role, text in [*messages, ("assistant", None)]:
@@ -59,13 +63,13 @@ def row_of(encode, special, messages):
 @GRADING
 @given(st.lists(st.lists(st.sampled_from(["t", "h", "e", "th"]), max_size=6), min_size=1, max_size=4).filter(
     lambda pieces: max(map(len, pieces)) > 1))
-def test_most_frequent_pair(student, pieces):
+def check_most_frequent_pair(student, pieces):
     agree(student.most_frequent_pair, pair_by_counting, pieces)
 
 
-@settings(GRADING, max_examples=300)  # a wrong order of merges shows in few words
+@THOROUGH
 @given(words_and_merges())
-def test_encode_piece(student, word_and_merges):
+def check_encode_piece(student, word_and_merges):
     word, merges = word_and_merges
     tokens = ask(student.encode_piece, word, merges)
     require(isinstance(tokens, list) and "".join(tokens) == word,
@@ -75,7 +79,7 @@ def test_encode_piece(student, word_and_merges):
 
 @GRADING
 @given(st.lists(st.tuples(st.sampled_from(["system", "user", "assistant"]), TYPED), max_size=3))
-def test_chat_ids(student, messages):
+def check_chat_ids(student, messages):
     ids, expected = ask(student.chat_ids, plain, SPECIAL, messages), row_of(plain, SPECIAL, messages)
     require(isinstance(ids, list), f"The result should be a list of ids, not {spelled(ids)}.")
     headers = ids.count(SPECIAL["<|start_header_id|>"])
@@ -84,12 +88,12 @@ def test_chat_ids(student, messages):
                                           f"Yours has {headers}.")
     place = next((place for place, (one, other) in enumerate(zip(ids, expected)) if one != other),
                  min(len(ids), len(expected)))
-    require(ids == expected, f"For the messages {messages} the rows part at place {place}: yours goes on with "
-                             f"{ids[place:place + 5]}, and it should be {expected[place:place + 5]}. (Text is encoded "
+    require(ids == expected, f"For the messages {messages} the rows part at place {place}: yours "
+                             f"{goes_on(ids, place)}, and the right one {goes_on(expected, place)}. (Text is encoded "
                              f"as character codes here, n line breaks as 900 + n, special tokens as {SPECIAL}.)")
 
 
-def test_tokenizer_property(student):
+def check_tokenizer_property(student):
     encode, decode, special_ids = TOKENIZER.encode, TOKENIZER.decode, set(TOKENIZER.special.values())
 
     def decode_text(ids):
@@ -107,4 +111,6 @@ def test_tokenizer_property(student):
             lambda text: encode(text, special_tokens=True), decode, special_ids),
         "takes special tokens that a user types for real ones, and leaves them out when it decodes": (
             lambda text: encode(text, special_tokens=True), decode_text, special_ids),
-    }, st.tuples(TYPED))
+        "loses what follows a special token that a user types": (
+            lambda text: encode(text.split("<|eot_id|>")[0]), decode, special_ids),
+    }, st.tuples(TYPED), lambda encode, decode, special_ids, text: (encode(text), decode(encode(text))))

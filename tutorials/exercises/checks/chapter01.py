@@ -1,7 +1,7 @@
 """Grades chapter 1: masking by a time, guessing from a table, filling in the surest word."""
 
-from grading import GRADING, agree, ask, call, grade_property, require, spelled
-from hypothesis import given
+from grading import GRADING, THOROUGH, agree, ask, call, grade_property, require, spelled
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 MASK = "[MASK]"
@@ -38,23 +38,25 @@ def guesses(world, canvas, place):
             for word in {sentence[place] for sentence in fitting}}
 
 
-@GRADING
+@THOROUGH
+@example((["the"], [0.001]), 0.0)
+@example((["the"], [0.0005]), 0.0)
 @given(sentences(), TIMES)
-def test_mask_words(student, sentence, t):
+def check_mask_words(student, sentence, t):
     words, uniform = sentence
     agree(student.mask_words, masked_words, words, t, uniform)
 
 
 @GRADING
 @given(canvases())
-def test_guess_word(student, world_and_canvas):
+def check_guess_word(student, world_and_canvas):
     world, canvas = world_and_canvas
     agree(student.guess_word, guesses, world, canvas, canvas.index(MASK))
 
 
-@GRADING
+@THOROUGH
 @given(canvases())
-def test_fill_most_confident(student, world_and_canvas):
+def check_fill_most_confident(student, world_and_canvas):
     world, canvas = world_and_canvas
     pairs = {(place, word): p for place, seen in enumerate(canvas) if seen == MASK
              for word, p in guesses(world, canvas, place).items()}
@@ -71,10 +73,18 @@ def test_fill_most_confident(student, world_and_canvas):
                     f"{word!r} at place {place} has {best:.3f}.")
 
 
-def test_masking_property(student):
+def check_masking_property(student):
     def times_and_sentence(drawn):
         (words, uniform), times = drawn
         return words, min(times), max(times), uniform
+
+    def as_many_others(words, t, uniform):
+        count = masked_words(words, t, uniform).count(MASK)
+        places = range(count) if count % 2 else range(len(words) - count, len(words))
+        return [MASK if place in places else word for place, word in enumerate(words)]
+
+    def both_times(mask, words, low, high, uniform):
+        return mask(words, low, uniform), mask(words, high, uniform)
 
     grade_property(student.masking_property, masked_words, {
         "loses the last word": lambda words, t, uniform: masked_words(words[:-1], t, uniform),
@@ -85,4 +95,7 @@ def test_masking_property(student):
         "masks where the number is larger than p(t)": lambda words, t, uniform: [
             MASK if number > t else word for word, number in zip(words, uniform)],
         "masks with probability 1 − t": lambda words, t, uniform: masked_words(words, 1 - t, uniform),
-    }, st.tuples(sentences(), st.tuples(TIMES, TIMES)).map(times_and_sentence))
+        "masks as many words as it should, but others at each time": as_many_others,
+        "masks other places at each time": lambda words, t, uniform: masked_words(
+            words, t, [(number + 7 * t) % 1 for number in uniform]),
+    }, st.tuples(sentences(), st.tuples(TIMES, TIMES)).map(times_and_sentence), both_times)
