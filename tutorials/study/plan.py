@@ -64,8 +64,9 @@ def preparations(figure: str, folder: str, scale: Scale) -> list[tuple[str, str]
     """What runs of a figure need: (what is there once it is done, command), in order."""
     vision = (f"{folder}/vision/last", (
         f"python -m minllada_v.train --out {folder}/vision --world first-lesson --stage vision "
-        f"--config tutorials/study/model/config.json --steps {VISION_UPDATES} --batch-size {BATCH} --learning-rate {RATE} "
-        f"--vision-learning-rate {RATE} --held-out 0 --evaluate-every {VISION_UPDATES} --save-every 100 --device cpu"))
+        f"--config tutorials/study/model/config.json --steps {VISION_UPDATES} --batch-size {BATCH} "
+        f"--learning-rate {RATE} --vision-learning-rate {RATE} --held-out 0 --evaluate-every {VISION_UPDATES} "
+        f"--save-every 100 --device cpu"))
 
     def drawn(lesson: str, seed: int, counts: tuple[int, ...]) -> tuple[str, str]:
         out = f"{folder}/{lesson}-{seed}"
