@@ -332,8 +332,7 @@ def test_generate_evaluate_and_convert_read_it(tmp_path, capsys, finished):
     asked = ["--prompt", "Hi", "--gen-length", "6", *COMMAND]
     code, said, _ = run(capsys, generate.main, "--weights", CHECKPOINT, "--adapter", last, *asked)
     assert code == 0 and said != run(capsys, generate.main, "--weights", CHECKPOINT, *asked)[1]
-    asked = ["--benchmark", "small-world", "--lesson", "colour", "--count", "2", *COMMAND]
-    (tmp_path / "asked.jsonl").write_text(json.dumps({"prompt": "Hi"}))
+    asked = ["--benchmark", "small-world", "--lesson", "colour", "--count", "1", "--steps", "1", *COMMAND]
     code, _, _ = run(capsys, evaluate.main, *asked, "--weights", CHECKPOINT, "--adapter", last, "--out", tmp_path / "a")
     assert code == 0
     code, _, line = run(capsys, evaluate.main, *asked, "--weights", CHECKPOINT, "--out", tmp_path / "a")
