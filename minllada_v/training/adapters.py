@@ -91,7 +91,8 @@ def check_fit(found: dict[str, Tensor], places: dict[str, tuple[int, ...]], fold
     and no half of an adapter is alone."""
     problems = [] if found else ["it is empty"]
     for name, tensor in found.items():
-        shape, other = tuple(tensor.shape), name.translate(str.maketrans("AB", "BA"))
+        shape, to_b = tuple(tensor.shape), name.replace(".lora_A.", ".lora_B.")
+        other = to_b if to_b != name else name.replace(".lora_B.", ".lora_A.")
         if name not in places:
             problems.append(f"{name} {shape} has no place in the model")
         elif shape != places[name]:

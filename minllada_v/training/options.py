@@ -14,6 +14,8 @@ EXAMPLES = """examples:
       --language LLaDA-8B-Instruct --vision siglip2-so400m-patch14-384
   torchrun --nproc-per-node 8 -m minllada_v.train --out two --data chats.json \\
       --from one/last --shard --checkpointing --batch-size 1 --accumulate 16
+  python -m minllada_v.train --out small --data chats.json --from LLaDA-V \\
+      --lora 8 --checkpointing --batch-size 1 --accumulate 16
 
 The same command again goes on where the run was stopped.
 """

@@ -2,14 +2,13 @@
 
 import copy
 import json
-import os
+import re
 import shutil
-import signal
 from pathlib import Path
 
 import pytest
 import torch
-from device import COMMAND, DEVICE, assert_close, same
+from device import COMMAND, DEVICE, assert_close, same, same_files
 from golden_data import CHECKPOINT, golden_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -121,7 +120,7 @@ def adapter_copy(finished: Path, folder: Path, tensors: dict | None = None, **co
 # What is computed.
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(inputs=st.integers(1, 9), outputs=st.integers(1, 9), rank=st.integers(1, 5), alpha=st.floats(-4, 64),
        seed=st.integers(0, 2**32), dtype=st.sampled_from([torch.float32, torch.bfloat16]))
 def test_an_adapted_layer_is_one_with_the_changed_matrix(inputs, outputs, rank, alpha, seed, dtype):
@@ -150,7 +149,7 @@ def test_at_first_the_adapted_model_is_its_base_bit_for_bit(stored):
     assert logits(model).equal(at_first)
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=2, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_merged_equals_adapted_within_rounding(seed):
     model = adapted(seed)
@@ -256,28 +255,33 @@ def test_a_run_saves_an_adapter_under_the_names_of_peft(tmp_path, finished, only
 
 def test_targets_are_the_language_models_layers_for_peft_too(finished):
     """It matches module names as a whole with a regular expression. The vision tower has a q_proj as well."""
-    import re
     pattern = json.loads((finished / "last" / "adapter_config.json").read_text())["target_modules"]
     names = [released_name(f"{name}.")[:-1] for name, module in golden_model()[0].named_modules()
              if isinstance(module, torch.nn.Linear)]
     assert {name for name in names if re.fullmatch(pattern, name)} == {*SHAPES} and len(names) > 2 * len(SHAPES)
 
 
-def test_stopped_and_started_again_equals_uninterrupted(tmp_path, capsys, monkeypatch, finished):
-    """The adapter and the optimizer's state, byte for byte."""
-    out = tmp_path / "out"
-    with monkeypatch.context() as patch:
-        patch.setattr("minllada_v.train.evaluate", lambda run: os.kill(os.getpid(), signal.SIGINT))
-        assert run(capsys, main, "--out", out, *RUN)[0] == 130
-    assert "holds step 3," in minllada_v.train.what_stands(out / "last")
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing catches it."""
+
+
+def test_killed_and_started_again_equals_uninterrupted(tmp_path, capsys, monkeypatch, finished):
+    """The log, the adapter and the optimizer's state, byte for byte."""
+    out, save = tmp_path / "out", minllada_v.train.save
+
+    def killed(run, name, *others):
+        if (name, run.progress.step) == ("last", 4):
+            raise Killed
+        save(run, name, *others)
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr("minllada_v.train.save", killed)
+        main(["--out", str(out), *RUN])
+    assert "holds step 2," in minllada_v.train.what_stands(out / "last")
     assert run(capsys, main, "--out", out, *RUN)[0] == 0
-    for name in ("adapter_model.safetensors", "optimizer.safetensors", "adapter_config.json"):
-        found, expected = (folder / "last" / name for folder in (out, finished))
-        if DEVICE == "cpu" or name.endswith("json"):
-            assert found.read_bytes() == expected.read_bytes()
-        else:
-            assert same(*(torch.cat([it.flatten() for it in load_file(path).values()]) for path in (found, expected)),
-                        but=0.01)
+    for name in ("log.jsonl", "last/adapter_model.safetensors", "last/optimizer.safetensors",
+                 "last/adapter_config.json", "best/adapter_model.safetensors"):
+        assert same_files(out / name, finished / name)
 
 
 def test_a_run_goes_on_with_its_own_adapters_only(capsys, finished):
@@ -323,8 +327,7 @@ def test_generate_evaluate_and_convert_read_it(tmp_path, capsys, finished):
     asked = ["--prompt", "Hi", "--gen-length", "6", *COMMAND]
     code, said, _ = run(capsys, generate.main, "--weights", CHECKPOINT, "--adapter", last, *asked)
     assert code == 0 and said != run(capsys, generate.main, "--weights", CHECKPOINT, *asked)[1]
-    asked = ["--benchmark", "small-world", "--lesson", "colour", "--count", "2", *COMMAND]
-    (tmp_path / "asked.jsonl").write_text(json.dumps({"prompt": "Hi"}))
+    asked = ["--benchmark", "small-world", "--lesson", "colour", "--count", "1", "--steps", "1", *COMMAND]
     code, _, _ = run(capsys, evaluate.main, *asked, "--weights", CHECKPOINT, "--adapter", last, "--out", tmp_path / "a")
     assert code == 0
     code, _, line = run(capsys, evaluate.main, *asked, "--weights", CHECKPOINT, "--out", tmp_path / "a")
@@ -344,8 +347,9 @@ def test_a_fingerprint_tells_adapters_apart_by_numbers_and_by_alpha(finished, tm
 # What is refused.
 
 
-def test_an_adapter_for_other_weights_is_refused_by_name(tmp_path, finished):
-    """Weights of the same shapes, with one norm that differs. In another type they are the same weights."""
+def test_an_adapter_for_other_weights_is_refused_by_name(tmp_path, capsys, finished):
+    """Weights of the same shapes, with one norm that differs. In another type or in 4 bits they are the same weights.
+    Into those no adapter can be merged."""
     half = {name: tensor.bfloat16() for name, tensor in open_tensors(CHECKPOINT).items()}
     for folder, change in (("same", 0), ("other", 1)):
         shutil.copytree(CHECKPOINT, tmp_path / folder, ignore=shutil.ignore_patterns("*.safetensors*"))
@@ -353,6 +357,13 @@ def test_an_adapter_for_other_weights_is_refused_by_name(tmp_path, finished):
                   tmp_path / folder / "model.safetensors")
     assert version(tmp_path / "same") == version(CHECKPOINT) != version(tmp_path / "other")
     load_adapter(load_pretrained(tmp_path / "same", "cpu")[0], finished / "last", tmp_path / "same")
+    small, merge = tmp_path / "4", ["--adapter", finished / "last", "--out", tmp_path / "merged"]
+    convert.convert(CHECKPOINT, small, bits=4)
+    load_adapter(load_pretrained(small, "cpu")[0], finished / "last", small)
+    code, _, line = run(capsys, convert.main, "--from", small, *merge)
+    assert code == 2 and "give the original weights" in line
+    code, _, line = run(capsys, convert.main, "--from", CHECKPOINT, "--bits", 4, *merge)
+    assert code == 2 and "--adapter first" in line
     with pytest.raises(InputError, match="last was trained on other weights than .*other.* then stood in .*checkpoint"):
         load_adapter(load_pretrained(tmp_path / "other", "cpu")[0], finished / "last", tmp_path / "other")
 
