@@ -4,9 +4,12 @@ On a CPU, what should be equal is compared bit for bit. A GPU takes other kernel
 fixed order: there the tolerance of the type counts.
 """
 
+import json
 import os
+from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 DEVICE = os.environ.get("TEST_DEVICE", "cpu")  # conftest.py has put it there
@@ -42,3 +45,14 @@ def alike(found, expected) -> bool:
         return abs(found - expected) <= TOLERANCE[float] * abs(expected)
     keys = expected if isinstance(expected, dict) else range(len(expected))
     return len(found) == len(expected) and all(alike(found[key], expected[key]) for key in keys)
+
+
+def same_files(found: Path, expected: Path) -> bool:
+    """Whether two checkpoint files or logs are equal, byte for byte; on a GPU, whether their numbers nearly are."""
+    if DEVICE == "cpu" or expected.suffix == ".json":
+        return found.read_bytes() == expected.read_bytes()
+    if expected.suffix == ".jsonl":
+        return alike(*([json.loads(line) for line in path.read_text().splitlines()] for path in (found, expected)))
+    one, other = load_file(found), load_file(expected)
+    return one.keys() == other.keys() and same(*(torch.cat([tensors[name].flatten().float() for name in other])
+                                                 for tensors in (one, other)), but=0.01)
