@@ -24,7 +24,7 @@ STUDENTS: dict[str, tuple[dict[str, str] | str, str, str]] = {
     "wrong": (first("return list(words)"), "wrong", "should give"),
     "none": (first("pass"), "wrong", "Is a `return` missing?"),
     "syntax": ({"chapter01.py": "def mask_words(:\n", "chapter07.py": ""}, "wrong", "line 1: invalid syntax"),
-    "latin": ({"chapter01.py": "# \udce9\n" + NONSENSE}, "wrong", "cannot be read"),
+    "latin": ({"chapter01.py": "name = '\udce9'\n" + NONSENSE}, "wrong", "cannot be read"),
     "parts": ({"chapter01.py": NONSENSE}, "wrong", "yours gives  1"),
     "endless": (first("while True: pass"), "did not finish", "loop that never ends"),
     "swallows": (first("while True:\n        try: len(words)\n        except: pass"), "did not finish", "never ends"),
@@ -44,9 +44,10 @@ STUDENTS: dict[str, tuple[dict[str, str] | str, str, str]] = {
                 + "')\nfrom solutions.chapter01 import *\n"}, "right", "imports solutions.chapter01"),
     "patches": ({"chapter01.py": "import grading\ngrading.require = grading.agree = lambda *_: None\n" + NONSENSE},
                 "not believed", "change grading."),
-    "deceives": ({"chapter01.py": "import hypothesis.core\nhypothesis.core.StateForActualGivenExecution.run_engine = "
-                  "lambda self: None\n" + first("return list(words) if t != 0.5 else ['the', MASK, MASK, 'milk']")[
-                      "chapter01.py"]}, "not believed", "functions right that return nothing"),
+    "deceives": (first("return list(words) if len(words) > 4 else mask_right(words, t, uniform)",
+                       "import hypothesis.core\nhypothesis.core.StateForActualGivenExecution.run_engine = "
+                       "lambda self: None\nmask_right = mask_words"), "not believed",
+                 "change StateForActualGivenExecution.run_engine"),
     "helped": ({"chapter01.py": "from helper import mask_words\n", "helper.py": "from chapter06 import mask_words\n",
                 "chapter06.py": GUESS}, "right", ""),
     "names": ({"chapter01.py": GUESS, "answers": "", "wrong": "", **{

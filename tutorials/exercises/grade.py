@@ -115,7 +115,7 @@ def told(summed: dict, printed: str) -> str:
 def row(summed: dict) -> dict:
     """A line of the class's table."""
     counts = {result: sum(one["result"] == result for one in summed["exercises"]) for result in RESULTS}
-    return {"student": summed["student"], "stars": f"{summed['stars']} of {summed['of_stars']}", **counts,
+    return {"student": summed["student"], "stars": summed["stars"], "of stars": summed["of_stars"], **counts,
             "worth a look": len(summed["notes"])}
 
 

@@ -28,6 +28,7 @@ import grading  # noqa: E402
 import hypothesis  # noqa: E402
 from guard import Guard  # noqa: E402
 from hypothesis.errors import Flaky  # noqa: E402
+from hypothesis.internal.conjecture import engine  # noqa: E402
 from tasks import EXERCISES, Task, tasks_of  # noqa: E402
 
 try:
@@ -37,7 +38,6 @@ except ImportError:  # there is none on Windows
 
 sys.path.remove(str(HERE))
 RIGHT, WRONG, MISSING, UNBELIEVED = "right", "wrong", "not implemented yet", "not believed"
-FOOLED = "Once your file was read, the grader calls functions right that return nothing."
 ROOM = 3 * 2**30  # bytes of address space that a student's code may take, beside what the checks have
 LONGEST = 50 * 2**20  # bytes of a file that it writes
 
@@ -80,6 +80,7 @@ def examples_hold(student: ModuleType, task: Task, given: dict):
             raise grading.Wrong(f"An example of the task, {source}, stopped{line_in(task.set, error)}: "
                                 f"{type(error).__name__}: {error}") from None
         expected = eval(example.want, values)
+        grading.require(found is not None, f"An example of the task, {source}, gave None. Is a `return` missing?")
         grading.require(grading.same(found, expected, 1e-4), f"An example of the task comes out wrong: {source}\n"
                         f"should give  {grading.spelled(expected)}\nyours gives  {grading.spelled(found)}")
 
@@ -138,8 +139,9 @@ def fooled(check: Callable) -> bool:
 def tools(checks: ModuleType) -> dict[str, tuple]:
     """What grades, and what it leans on: each function by name, with its code."""
     torch = sys.modules.get("torch")
-    owners = [builtins, copy, doctest, math, json, hypothesis, hypothesis.core, hypothesis.strategies, grading, checks,
-              sys.modules[__name__], *([torch, torch.Tensor] if torch else [])]
+    owners = [builtins, copy, doctest, math, json, hypothesis, hypothesis.core, engine, hypothesis.strategies, grading,
+              checks, sys.modules[__name__], *([torch, torch.Tensor] if torch else [])]
+    owners += [one for module in (hypothesis.core, engine) for one in vars(module).values() if isinstance(one, type)]
     return {f"{owner.__name__}.{name}": (one, one.__code__ if isinstance(one, FunctionType) else None)
             for owner in owners for name, one in vars(owner).items() if callable(one)}
 
@@ -189,7 +191,7 @@ def main(name: str, folder: str, results: str, seconds: str, *wanted: str):
     guard = Guard(Path.cwd())
     checks, given = checks_of(name), vars(load(EXERCISES / f"{name}.py", f"handed_out_{name}"))
     tasks = [task for task in tasks_of(name) if task.name in wanted]
-    before, right = tools(checks), []
+    before, weighed = tools(checks), False
     limit_memory()
     tell(stage="reading", seconds=int(seconds))
     allow(int(seconds))
@@ -199,9 +201,6 @@ def main(name: str, folder: str, results: str, seconds: str, *wanted: str):
         student, unread = load(Path(folder) / f"{name}.py", name), None
     except BaseException as error:
         unread = verdict(error, name)
-    first = getattr(checks, f"check_{tasks[0].name}")
-    if not unread and fooled(first):
-        unread = UNBELIEVED, FOOLED
     for task in tasks:
         check = getattr(checks, f"check_{task.name}")
         limit = max(int(seconds), getattr(check, "seconds", 0))
@@ -210,15 +209,15 @@ def main(name: str, folder: str, results: str, seconds: str, *wanted: str):
         start = time.process_time()
         result, words, picture = (*unread, None) if unread else grade(check, student, task, given)
         tool = changed(before, checks)
+        if result == RIGHT and not weighed:  # once is enough: it takes as long as some exercises
+            weighed = not fooled(check)
+            if not weighed:
+                result, words = UNBELIEVED, "With your file, the grader calls functions right that return nothing."
         if tool:
             result, words = UNBELIEVED, f"Your files change {tool}, which the grader works with."
         if picture:
             trimmed(picture).save(f".{task.name}.png")
-        right += [task] if result == RIGHT else []
         tell(exercise=task.name, result=result, message=words, seconds=time.process_time() - start)
-    tell(stage="weighing", seconds=int(seconds))
-    for task in right if fooled(first) else []:
-        tell(exercise=task.name, result=UNBELIEVED, message=FOOLED, seconds=0.0)
     tell(done=True)
 
 

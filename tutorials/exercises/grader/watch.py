@@ -38,10 +38,6 @@ def run_set(folder: Path, tasks: list[Task], seconds: int, stop: threading.Event
     while left and not stop.is_set() and time.monotonic() < until:
         stage, words = run_child(folder, tasks[0].set, left, seconds, stop, run)
         left = [name for name in left if run.entries[name]["result"] == UNFINISHED]
-        if stage == "weighing":
-            for entry in run.entries.values():
-                if entry["result"] == "right":
-                    entry |= {"result": "not believed", "message": words}
         for name in [stage] if stage in left else [] if stage in names else left:
             run.entries[name] = unfinished(words)
         left = [name for name in left if run.entries[name]["message"] != words]
@@ -112,8 +108,7 @@ def follow(child: subprocess.Popen, results: Path, seconds: int, stop: threading
 
 
 def what(stage: str) -> str:
-    stages = {"": "The grader's own start", "reading": "Reading your file", "weighing": "The test of the grader"}
-    return stages.get(stage, "It")
+    return {"": "The grader's own start", "reading": "Reading your file"}.get(stage, "It")
 
 
 def why(code: int | None, stage: str, seconds: int) -> str:
