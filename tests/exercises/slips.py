@@ -74,7 +74,6 @@ SLIPS = [
      "assert token == max(range(len(tokens)), key=logits.__getitem__)"),
     ("bugs_sampler", "remask_test", "key=lambda place: sure[place])", "key=lambda place: -sure[place])"),
     ("bugs_sampler", "remask_test", "word == (MASK if place in again else kept)", "word in (MASK, kept)"),
-    ("bugs_sampler", "remask_test", "assume(count < len(was_open))", "pass"),
     ("bugs_sampler", "end_of_test", "assert end == len(answer) or stops_at(end)", "assert stops_at(end)"),
     ("bugs_sampler", "end_of_test", "assert not any(stops_at(place) for place in range(end))", "pass"),
     ("bugs_sampler", "end_of_test", "max_size=3))\n", "max_size=1))\n"),

@@ -1,15 +1,18 @@
 """The golden data, what the released implementation gave with a small checkpoint, for the checks that end with it."""
 
 import json
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 from PIL import Image
 from safetensors.torch import load_file
+from torch import Tensor
 
 from minllada_v import SamplerConfig, load_pretrained
 from minllada_v.answer import encode_images, prompt_ids
 from minllada_v.chat import BOS, END_HEADER, END_OF_TURN, EOS, MASK, START_HEADER
+from minllada_v.language import attention
 from minllada_v.packing import packed_denoiser
 from minllada_v.sampler import Canvas, sample
 
@@ -43,6 +46,14 @@ def question(case: dict) -> tuple[list, tuple]:
     suffix = tokenizer.encode(case.get("generation_suffix", ""))
     return features, (prompt, case["gen_length"], case["steps"], case["block_length"], mask_id, forbidden, stops,
                       suffix, case.get("cfg_scale", 0.0))
+
+
+def network(tokens: Tensor, places: Tensor, remember: Callable) -> Tensor:
+    """The golden model about picture 0, run at some places of a canvas: logits (places, vocabulary). `remember(layer,
+    keys, values)` takes what these places made in a layer and gives what they attend to, (heads, length, width)."""
+    def attend(q, k, v, queries, layer):
+        return attention(q, *(kept[None] for kept in remember(layer, k[0], v[0])))
+    return released()[0](tokens, released()[2] if (tokens < 0).any() else [], None, attend, places)
 
 
 def packaged(case: dict, refresh: int) -> list[int]:
