@@ -103,6 +103,9 @@ def check_levels_property(student):
         step = (max(row) - min(row)) / (2**bits - 1) or 1.0
         return [round((weight - min(row)) / step) - 2 ** (bits - 1) for weight in row], step
 
+    def shows(quantise, row, bits):
+        return quantise(row, bits)
+
     inputs = st.tuples(ROWS, st.sampled_from([2, 4, 8])).filter(lambda it: not half_way(it[0], symmetric(*it)[1]))
     grade_property(student.levels_property, symmetric, {
         "cuts off in place of taking the nearest level": lambda row, bits: symmetric(row, bits, cut_off),
@@ -121,6 +124,5 @@ def check_levels_property(student):
             from_least_to_most,
         "does not round the levels": lambda row, bits: symmetric(row, bits, float),
         "loses the last weight": lambda row, bits: (symmetric(row, bits)[0][:-1], symmetric(row, bits)[1]),
-    }, inputs, shows=lambda quantise, row, bits: quantise(row, bits))
-    grade_property(student.levels_property, one_level_more, {}, inputs,
-                   shows=lambda quantise, row, bits: quantise(row, bits))
+    }, inputs, shows)
+    grade_property(student.levels_property, one_level_more, {}, inputs, shows)
