@@ -123,7 +123,7 @@ def single_file(folder: Path, tensors: dict[str, torch.Tensor], **config) -> Pat
 
 
 def test_one_file_equals_shards_and_what_we_write_we_read(tmp_path):
-    model, _ = golden_model()
+    model, _ = golden_model("cpu")
     single_file(tmp_path, golden_tensors())
     for _ in range(2):
         again, _ = load_pretrained(tmp_path, device="cpu")
@@ -387,7 +387,7 @@ def test_a_vision_tower_is_read_however_it_was_saved(prefix, alone, tmp_path):
     tensors[f"{prefix}head.probe"] = torch.zeros(1, 1, 24)
     (tmp_path / "config.json").write_text(json.dumps(config))
     save_file(tensors, tmp_path / "model.safetensors")
-    model, whole = from_parts(CHECKPOINT, tmp_path, 0).model, golden_model()[0]
+    model, whole = from_parts(CHECKPOINT, tmp_path, 0).model, golden_model("cpu")[0]
     assert model.config.vision == whole.config.vision
     weights = whole.vision_tower.state_dict()
     assert weights and all(tensor.equal(weights[name]) for name, tensor in model.vision_tower.state_dict().items())
@@ -448,7 +448,7 @@ def test_what_is_saved_is_readable_as_other_files_are(tmp_path):
     """Whatever the umask is; safetensors alone would let only the owner read it."""
     before = os.umask(0o027)
     try:
-        save_checkpoint(tmp_path / "new", golden_model()[0], read_files(CHECKPOINT))
+        save_checkpoint(tmp_path / "new", golden_model("cpu")[0], read_files(CHECKPOINT))
     finally:
         os.umask(before)
     modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "new").iterdir()}
