@@ -111,21 +111,31 @@ def _unpacked(weight: Tensor, scale: Tensor, inputs: int, dtype: torch.dtype) ->
 
 
 class _Product(Function):
-    """x Ŵᵀ. Autograd would keep the unpacked rows for the way back; this unpacks them again (as QLoRA does)."""
+    """x Ŵᵀ. Autograd would keep the unpacked rows for the way back; this unpacks them again (as QLoRA does).
+
+    Results go into a tensor that is there already. Small new ones would lie between the places that unpacked rows have
+    left, which the C library could then not use again: in the end each row would have had a place of its own.
+    """
 
     @staticmethod
     def forward(context, x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
         context.save_for_backward(weight, scale)
         context.inputs = x.shape[-1]
-        return torch.cat([F.linear(x, rows) for rows in _unpacked(weight, scale, x.shape[-1], x.dtype)], dim=-1)
+        y = x.new_empty(*x.shape[:-1], len(weight))
+        parts = y.split(rows_at_once(x.shape[-1], x.device), dim=-1)
+        for part, rows in zip(parts, _unpacked(weight, scale, x.shape[-1], x.dtype), strict=True):
+            part.copy_(F.linear(x, rows))
+        return y
 
     @staticmethod
     def backward(context, gradient: Tensor) -> tuple[Tensor, None, None]:
         dtype = gradient.dtype
-        rows = _unpacked(*context.saved_tensors, context.inputs, dtype)
-        parts = gradient.split(rows_at_once(context.inputs, gradient.device), dim=-1)
         wide = torch.promote_types(dtype, torch.float32)  # in which to add up
-        return sum((part @ some).to(wide) for part, some in zip(parts, rows, strict=True)).to(dtype), None, None
+        total = gradient.new_zeros(*gradient.shape[:-1], context.inputs, dtype=wide)
+        parts = gradient.split(rows_at_once(context.inputs, gradient.device), dim=-1)
+        for part, rows in zip(parts, _unpacked(*context.saved_tensors, context.inputs, dtype), strict=True):
+            total += part @ rows
+        return total.to(dtype), None, None
 
 
 def shrink_layers(model: LLaDAV):
@@ -158,9 +168,11 @@ def pack_weights(model: LLaDAV, read: Callable[[str, slice], Tensor], device: to
     `read` gives some rows of a weight in a float type, so no matrix need ever be there whole. Raises `InputError` as
     `pack` does, with the name.
     """
-    packed = {}
-    for name, layer in tqdm(low_bit_layers(model).items(), desc="packing", unit="matrix", delay=2, leave=False):
-        weight, scale = (torch.empty(part.shape, dtype=part.dtype, device=device) for part in layer.parameters())
+    layers = low_bit_layers(model)
+    packed = {f"{name}.{key}": torch.empty(part.shape, dtype=part.dtype, device=device)
+              for name, layer in layers.items() for key, part in layer.named_parameters()}
+    for name, layer in tqdm(layers.items(), desc="packing", unit="matrix", delay=2, leave=False):
+        weight, scale = packed[f"{name}.weight"], packed[f"{name}.weight_scale"]
         some = rows_at_once(layer.in_features, device)
         for first in range(0, layer.out_features, some):
             rows = slice(first, first + some)
@@ -168,5 +180,4 @@ def pack_weights(model: LLaDAV, read: Callable[[str, slice], Tensor], device: to
                 weight[rows], scale[rows] = pack(read(f"{name}.weight", rows).to(device), layer.bits)
             except InputError as error:
                 raise InputError(f"{released_name(name)}.weight: {error}") from None
-        packed |= {f"{name}.weight": weight, f"{name}.weight_scale": scale}
     return packed

@@ -44,12 +44,12 @@ def write_checkpoint(folder: Path, gigabytes: float, shards: int):
     with torch.device("meta"):
         shapes = {released_name(name): tensor.shape
                   for name, tensor in LLaDAV(read_config(folder / "config.json")).state_dict().items()}
-    names, weight_map = list(shapes), {}
+    names, weight_map, noise = list(shapes), {}, 0.02 * torch.randn(1_000_003).bfloat16()
     for number in tqdm(range(shards), desc=f"writing {shards} file(s)", unit="file"):
         part = names[number::shards]
         file = f"model-{number + 1:05}-of-{shards:05}.safetensors" if shards > 1 else "model.safetensors"
-        tensors = {name: torch.empty(shapes[name], dtype=torch.bfloat16).uniform_(-0.03, 0.03) for name in part}
-        save_file(tensors, folder / file)
+        save_file({name: noise.repeat(shapes[name].numel() // len(noise) + 1)[:shapes[name].numel()].view(shapes[name])
+                   for name in part}, folder / file)
         weight_map |= {name: file for name in part}
     if shards > 1:
         (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
