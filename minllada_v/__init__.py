@@ -20,7 +20,7 @@
       image           files to pictures: one, or the frames of a video
       checkpoint      safetensors files to a model and back; low_bits, config_json, tokenizer_json, tensor_names
       generate        the commands, with train, evaluate, convert; generate_options, command, processes, files, errors
-      training/       labels, data, objectives, steps, checkpoints; several processes
+      training/       labels, data, objectives, steps, checkpoints, LoRA; several processes
       evaluation/     benchmarks, metrics, likelihood; one resumable file of answers
       world/          a small world of drawn shapes, and questions about it
       drawing/        charts, and an answer filling in: on a terminal, as a picture
