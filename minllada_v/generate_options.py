@@ -46,7 +46,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
            help="fast: run all only every R steps, else a block (1)")
     option("--threshold", metavar="P", type=float, help="fast: fill in all that is as sure as P at once")
     option("--factor", metavar="F", type=float,
-           help="fast: the n surest while the n-th has 1 - F/(n+1) (LLaDA-V calls this threshold)")
+           help="fast: n surest while 1 - F/(n+1) sure (LLaDA-V: threshold)")
     option("--stop", metavar="TEXT", action="append", default=[], help="end before TEXT, as whole tokens; repeatable")
     option("--suffix", metavar="TEXT", default="", help="text that the answer must lead up to")
     option("--seed", metavar="N", type=int, default=0, help="for temperature and random remasking (0)")
