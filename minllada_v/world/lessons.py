@@ -63,7 +63,7 @@ PRESETS = {
         "--learning-rate 8e-4 --vision-learning-rate 1.6e-4 --workers 1",
         "--out {out}/6-where --world where --from {out}/5-talk/last --steps 2100 --batch-size 16 --canvas 20 "
         "--learning-rate 1.2e-3 --vision-learning-rate 0 --workers 1",
-        "--out {out}/7-practice --world practice --from {out}/6-where/last --steps 3600 --batch-size 16 --canvas 20 "
+        "--out {out}/7-practice --world practice --from {out}/6-where/last --steps 16000 --batch-size 16 --canvas 20 "
         "--learning-rate 8e-4 --vision-learning-rate 1.6e-4 --workers 1",
     ),
 }

@@ -251,7 +251,7 @@ def test_a_twin_says_in_its_config_that_it_is_one_and_is_never_asked_to_fill_in_
     assert generate.main([*weights, "--prompt", "What?", "--gen-length", "3", "--system", "Be brief."]) == 0
     assert capsys.readouterr().out == answer(
         model, tokenizer, "What?", system="Be brief.", sampler=SamplerConfig(3)) + "\n"
-    assert evaluate.main([*weights, "--benchmark", "small-world", "--count", "1"]) == 0
+    assert evaluate.main([*weights, "--benchmark", "small-world", "--lesson", "colour", "--count", "2"]) == 0
     assert generate.main([*weights, "--prompt", "What?", "--threshold", "0.9"]) == 2
     assert "writes from left to right, and has no threshold" in capsys.readouterr().err
 
