@@ -37,7 +37,7 @@ def two_turns(rng: Generator, most: int, size: Size) -> Drawn:
         Turn("shape", {"colour": tint}), Turn("where", {"shape": second, "other": first}, "side_it")]
 
 
-def dialogue(rng: Generator, most: int, size: Size) -> Drawn:
+def two_turns_of_a_talk(rng: Generator, most: int, size: Size) -> Drawn:
     """Two turns, the second of which leans on the first, or asks something else about the same picture."""
     follow = pick(rng, (two_turns, two_turns, _next_one, _next_one, _again, _count_on, _count_on, _it, _it, _other))
     return follow(rng, most, size)
@@ -106,11 +106,11 @@ def _it(rng: Generator, most: int, size: Size) -> Drawn:
 def _other(rng: Generator, most: int, size: Size) -> Drawn:
     """A question that has nothing to do with the one before."""
     scenes, [one] = pick(rng, (colour, shape, where, where_in, yes_no))(rng, most, size)
-    first = _describing_turn(rng, scenes[0])
+    first = describing_turn(rng, scenes[0])
     return scenes, [first, one]
 
 
-def _describing_turn(rng: Generator, scene: Scene) -> Turn:
+def describing_turn(rng: Generator, scene: Scene) -> Turn:
     """A question that every scene of shapes answers."""
     if pick(rng, (True, False)):
         return Turn("describe", {})

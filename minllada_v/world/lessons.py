@@ -25,7 +25,7 @@ def often(**times: int) -> tuple[str, ...]:
 PLAIN_PRACTICE = often(**{"plain colour": 1, "plain shape": 2, "plain count": 4, "plain yes_no": 3, "plain where": 6,
                           "plain number": 3, "plain bars": 1, "plain describe": 2, "plain dialogue": 4,
                           "plain difference": 3, "plain motion": 1})
-PRACTICE = often(colour=10, shape=7, count=10, yes_no=7, where=24, place=9, number=8, bars=7, describe=10, dialogue=13,
+PRACTICE = often(colour=10, shape=7, count=10, yes_no=7, where=24, place=9, number=8, bars=7, describe=10, dialogue=30,
                  difference=4, motion=3, not_there=8, unknown=32, no_shapes=3)
 LESSONS = {
     "everything": Lesson(),

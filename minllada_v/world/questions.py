@@ -5,7 +5,7 @@ from functools import partial
 
 from numpy.random import Generator
 
-from .follow_ups import dialogue
+from .follow_ups import describing_turn, two_turns_of_a_talk
 from .one_turn import (
     Drawn,
     Size,
@@ -51,6 +51,18 @@ def not_there(rng: Generator, most: int, size: Size) -> Drawn:
              "is_side": {"shape": pair[0], "other": pair[1], "side": side}, "number": {},
              "bars": {"most": pick(rng, ("tallest", "shortest"))}}
     return scenes, [Turn(kind, slots[kind])]
+
+
+def dialogue(rng: Generator, most: int, size: Size) -> Drawn:
+    """A follow-up, or a question by itself, late in a conversation: up to three turns stand before it, about the same
+    picture or about nothing that can be known."""
+    draw = pick(rng, (two_turns_of_a_talk, two_turns_of_a_talk, colour, shape, count, yes_no, where, where_in))
+    scenes, turns = draw(rng, most, size)
+    if draw is two_turns_of_a_talk and pick(rng, (True, False)):
+        return scenes, turns
+    before = [Turn("unknown", some_words(rng)) if rng.random() < 0.4 else describing_turn(rng, scenes[0])
+              for _ in range(rng.integers(1, 4))]
+    return scenes, [*before, *turns]
 
 
 def unknown(rng: Generator, most: int, size: Size) -> Drawn:
