@@ -190,7 +190,11 @@ def test_every_answer_is_true_of_the_pixels(ability, seed, split, most, held_out
     shows = "bars" if name == "bar" else "number" if name.isdecimal() else "shapes"
     earlier = []
     for question, answer in zip(questions(sample), answers(sample), strict=True):
-        [(kind, slots)] = meanings(question)
+        found = meanings(question)
+        if not found:  # within a conversation people say other things too
+            assert ability == "dialogue" and answer == UNKNOWN
+            continue
+        [(kind, slots)] = found
         assert answer_of(kind, dict(slots), sample.pictures, shows, earlier) == answer
         earlier.append((kind, dict(slots)))
 
