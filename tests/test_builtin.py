@@ -154,13 +154,13 @@ def test_the_bundled_question_was_never_trained():
 
 
 def test_the_built_in_model_knows_its_world_and_what_it_does_not_know():
-    """Of a question of each ability in a trained wording, and one in a wording that is held out, at most 5 are answered
+    """Of a question of each ability in a trained wording, and one in a wording that is held out, at most 7 are answered
     wrong. (Its README has the table, of more.) So neither weights nor code can drift away from the other unseen."""
     model, tokenizer = load_pretrained(device=DEVICE)
     benchmark = replace(BENCHMARKS["small-world"], sampler=SamplerConfig(model.config.gen_length))
     records = Judge(model, tokenizer, benchmark).records(world_questions(1))
     wrong = [record["id"] for record in records if record["score"] < 1]
-    assert len(records) == 30 and len(wrong) <= 5, wrong
+    assert len(records) == 32 and len(wrong) <= 7, wrong
 
 
 def test_the_built_in_model_answers_a_photograph_with_what_it_cannot_see(capsys):

@@ -37,7 +37,7 @@ def two_turns(rng: Generator, most: int, size: Size) -> Drawn:
         Turn("shape", {"colour": tint}), Turn("where", {"shape": second, "other": first}, "side_it")]
 
 
-def two_turns_of_a_talk(rng: Generator, most: int, size: Size) -> Drawn:
+def dialogue(rng: Generator, most: int, size: Size) -> Drawn:
     """Two turns, the second of which leans on the first, or asks something else about the same picture."""
     follow = pick(rng, (two_turns, two_turns, _next_one, _next_one, _again, _count_on, _count_on, _it, _it, _other))
     return follow(rng, most, size)

@@ -25,8 +25,8 @@ def often(**times: int) -> tuple[str, ...]:
 PLAIN_PRACTICE = often(**{"plain colour": 1, "plain shape": 2, "plain count": 4, "plain yes_no": 3, "plain where": 6,
                           "plain number": 3, "plain bars": 1, "plain describe": 2, "plain dialogue": 4,
                           "plain difference": 3, "plain motion": 1})
-PRACTICE = often(colour=10, shape=7, count=10, yes_no=7, where=24, place=9, number=8, bars=7, describe=10, dialogue=30,
-                 difference=4, motion=3, not_there=8, unknown=32, no_shapes=3)
+PRACTICE = often(colour=10, shape=7, count=10, yes_no=7, where=24, place=9, number=8, bars=7, describe=10, dialogue=15,
+                 talk=15, difference=4, motion=3, not_there=8, unknown=32, no_shapes=3)
 LESSONS = {
     "everything": Lesson(),
     "practice": Lesson(PRACTICE, sizes=(SIZES[0], *SIZES)),  # pictures of one tile twice as often: they cost less
@@ -63,7 +63,7 @@ PRESETS = {
         "--learning-rate 8e-4 --vision-learning-rate 1.6e-4 --workers 1",
         "--out {out}/6-where --world where --from {out}/5-talk/last --steps 2100 --batch-size 16 --canvas 20 "
         "--learning-rate 1.2e-3 --vision-learning-rate 0 --workers 1",
-        "--out {out}/7-practice --world practice --from {out}/6-where/last --steps 16000 --batch-size 16 --canvas 20 "
+        "--out {out}/7-practice --world practice --from {out}/6-where/last --steps 18000 --batch-size 16 --canvas 20 "
         "--learning-rate 8e-4 --vision-learning-rate 1.6e-4 --workers 1",
     ),
 }

@@ -5,7 +5,7 @@ from functools import partial
 
 from numpy.random import Generator
 
-from .follow_ups import describing_turn, two_turns_of_a_talk
+from .follow_ups import describing_turn, dialogue
 from .one_turn import (
     Drawn,
     Size,
@@ -53,13 +53,10 @@ def not_there(rng: Generator, most: int, size: Size) -> Drawn:
     return scenes, [Turn(kind, slots[kind])]
 
 
-def dialogue(rng: Generator, most: int, size: Size) -> Drawn:
-    """A follow-up, or a question by itself, late in a conversation: up to three turns stand before it, about the same
+def talk(rng: Generator, most: int, size: Size) -> Drawn:
+    """A follow-up, or a question by itself, late in a conversation: one to three turns stand before it, about the same
     picture or about nothing that can be known."""
-    draw = pick(rng, (two_turns_of_a_talk, two_turns_of_a_talk, colour, shape, count, yes_no, where, where_in))
-    scenes, turns = draw(rng, most, size)
-    if draw is two_turns_of_a_talk and pick(rng, (True, False)):
-        return scenes, turns
+    scenes, turns = pick(rng, (dialogue, dialogue, colour, shape, count, yes_no, where, where_in))(rng, most, size)
     before = [Turn("unknown", some_words(rng)) if rng.random() < 0.4 else describing_turn(rng, scenes[0])
               for _ in range(rng.integers(1, 4))]
     return scenes, [*before, *turns]
@@ -84,7 +81,7 @@ def no_shapes(rng: Generator, most: int, size: Size, kinds: Sequence[Callable] =
 
 ABILITIES: dict[str, Callable[[Generator, int, Size], Drawn]] = {
     "colour": colour, "shape": shape, "count": count, "yes_no": yes_no, "where": where, "place": where_in,
-    "number": number, "bars": bars, "describe": describe, "dialogue": dialogue, "difference": difference,
+    "number": number, "bars": bars, "describe": describe, "dialogue": dialogue, "talk": talk, "difference": difference,
     "motion": motion, "not_there": not_there, "unknown": unknown, "no_shapes": no_shapes,
 }
 NEW_PICTURES = partial(no_shapes, kinds=HELD_OUT_PICTURES)

@@ -27,7 +27,7 @@ from minllada_v.world.samples import Sample, draw_exam
 from minllada_v.world.sentences import NO_SHAPES, UNKNOWN
 
 HONEST = ("not_there", "unknown", "no_shapes")
-ANSWERABLE = tuple(ability for ability in ABILITIES if ability not in HONEST)
+ANSWERABLE = tuple(ability for ability in ABILITIES if ability not in (*HONEST, "talk"))  # talks are beyond its aims
 BATCH = 8
 
 

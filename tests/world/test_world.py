@@ -192,7 +192,7 @@ def test_every_answer_is_true_of_the_pixels(ability, seed, split, most, held_out
     for question, answer in zip(questions(sample), answers(sample), strict=True):
         found = meanings(question)
         if not found:  # within a conversation people say other things too
-            assert ability == "dialogue" and answer == UNKNOWN
+            assert ability == "talk" and answer == UNKNOWN
             continue
         [(kind, slots)] = found
         assert answer_of(kind, dict(slots), sample.pictures, shows, earlier) == answer

@@ -17,7 +17,7 @@ SEEDS = (1, 2, 3)
 VISION_UPDATES, READER_UPDATES = 600, 400  # of what all runs share
 CANVAS, TURN = 12, 3  # tokens of the longest answer: of "questions", and of "dialogues"
 QUESTIONS = 400  # that are asked of a trained model
-STEPS, ASKED = (1, 2, 4, 8, None), 12  # denoising steps (None: one a token); questions of each ability
+STEPS, ASKED = (1, 2, 4, 8, None), 40  # denoising steps (None: one a token); questions of each ability
 METHODS = {"diffusion": "", "autoregression": " --autoregressive"}
 ATTENTION = {"bidirectional": "", "dialogue-causal": " --attention dialogue-causal"}
 
