@@ -22,8 +22,9 @@ def in_work(name: str) -> bool:
 
 
 @needs_solutions
-@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("name", [name for name in SETS if not name.startswith("bugs_")])
 def test_every_solution_is_right(name):
+    """Those of the bugs take longer, so `.ci/run` has the grader grade all solutions."""
     checks, solution = child.checks_of(name), child.load(tasks.SOLUTIONS / f"{name}.py", f"solution_{name}")
     for task in tasks.tasks_of(name):
         result, words, _ = child.grade(getattr(checks, f"check_{task.name}"), solution, task, given(name))
