@@ -22,9 +22,9 @@ def in_work(name: str) -> bool:
 
 
 @needs_solutions
-@pytest.mark.parametrize("name", [name for name in SETS if not name.startswith("bugs_")])
-def test_every_solution_is_right(name):
-    """Those of the bugs take longer, so `.ci/run` has the grader grade all solutions."""
+@pytest.mark.parametrize("name", ["chapter01", "my_sampler", "my_loss"])
+def test_a_solution_is_right(name):
+    """All take most of a minute, so `.ci/run` has the grader grade them."""
     checks, solution = child.checks_of(name), child.load(tasks.SOLUTIONS / f"{name}.py", f"solution_{name}")
     for task in tasks.tasks_of(name):
         result, words, _ = child.grade(getattr(checks, f"check_{task.name}"), solution, task, given(name))
