@@ -91,7 +91,7 @@ def write_lesson(folder: Path, count: int, new: str, tokenizer, canvas: int):
 def exam(new: str, count: int, tokenizer, canvas: int) -> dict[str, list[Question]]:
     """Questions about the new thing, by ability, and about all that is old, from the test split."""
     asked = {f"new: {ability}": samples_with_new(new, "test", tokenizer, canvas, ability) for ability in SHOWN}
-    asked |= {ability: (draw_sample(ability, seed, "test") for seed in range(count)) for ability in ABILITIES}
+    asked |= {ability: [draw_sample(ability, seed, "test") for seed in range(count)] for ability in ABILITIES}
     return {name: [sample_question(f"{name} {number}", sample) for number, sample in zip(range(count), samples)]
             for name, samples in asked.items()}
 
