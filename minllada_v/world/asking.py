@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from numpy.random import Generator
 
-from .scenes import pick
+from .scenes import COLOURS, SHAPES, pick
 from .unrelated_questions import spliced
 from .wordings import SYNONYMS, WORDINGS
 
@@ -55,4 +55,4 @@ def words_of_wordings() -> list[str]:
     return list(dict.fromkeys(found for text in texts for found in re.findall("[a-z]+(?![a-z}])", text)))
 
 
-FAMILIAR = set(words_of_wordings())
+FAMILIAR = {*words_of_wordings(), *COLOURS, *SHAPES, *(f"{shape}s" for shape in SHAPES), "top", "bottom"}

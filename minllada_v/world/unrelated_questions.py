@@ -106,7 +106,7 @@ i like stars / i am a square / i am lost / i am cold / i have a question / i hav
 i want pizza / i need a doctor / i forgot my key / i live in spain / i can fly / my name is anna / my star is blue /
 my house is on fire / my car is red / you are a circle / you are nice / you can go / you know nothing / we are lost /
 we won / he is tall / she is nice / they are red / it is late / it is a nice day / it is the wrong picture /
-this is wrong / this is not a star / this is my picture / that is nice / that is all / the end / the star /
+this is wrong / this is not a star / this is my picture / that is nice / that is all / the end / the star sign /
 the dog is red / the sky is blue / the circle is mine / the weather is nice / the answer is no /
 the square is on the table / the picture hangs on the wall / red wine / green light / black coffee / blue sky /
 yellow pages / pink floyd / star wars / circle of friends / triangle of love / times square / left hand / top model /

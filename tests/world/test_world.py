@@ -11,7 +11,7 @@ import pytest
 from golden_data import CHECKPOINT
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from parsing import meanings
+from parsing import VALUES, meanings
 from PIL import Image
 from seeing import middle, read_number, rows, see, side_of
 
@@ -23,6 +23,7 @@ from minllada_v.tiles import picture_tiles, video_tiles
 from minllada_v.tokenizer_json import read_tokenizer
 from minllada_v.training.conversations import training_example
 from minllada_v.world.__main__ import main
+from minllada_v.world.asking import FAMILIAR
 from minllada_v.world.lessons import PRACTICE
 from minllada_v.world.plain import PLAIN
 from minllada_v.world.questions import ABILITIES
@@ -206,6 +207,12 @@ def test_what_cannot_be_known_has_one_answer(ability, seed, held_out):
     assert answers(sample)[-1] == (UNKNOWN if ability == "unknown" else NO_SHAPES)
     assert len(meanings(questions(sample)[-1])) == (0 if ability == "unknown" else 1)
     assert (sample.scenes == [[]]) or ability == "unknown"
+
+
+def test_no_unrelated_question_is_one_of_the_small_world():
+    assert not [text for text in (*QUESTIONS, *HELD_OUT_QUESTIONS) if meanings(text)]
+    # Mixtures of them hold a word that is not familiar, so every word of a question that has an answer must be.
+    assert {word for values in VALUES.values() for value in values for word in value.split()} <= FAMILIAR
 
 
 @every_ability
