@@ -1,4 +1,4 @@
-"""Training the autoregressive twin, and with the two masks of `--attention`: the loss and the step are those of the plain
+"""Training the autoregressive twin, and with the masks of `--attention`: the loss and the step are those of the plain
 functions, nothing else differs from the usual way, and a checkpoint says how it will have to be asked."""
 
 import json
