@@ -19,12 +19,13 @@ from minllada_v.answer import encode_images
 from minllada_v.autoregressive import next_token_loss
 from minllada_v.chat import EOS, IGNORED, MASK
 from minllada_v.config_json import check_config
+from minllada_v.convert import convert
 from minllada_v.evaluation.likelihood import answer_bounds
-from minllada_v.loss import masked_loss
+from minllada_v.loss import masked_loss, training_loss
 from minllada_v.masking import draw_uniform, mask_by_time
 from minllada_v.tensor_names import released_name
 from minllada_v.train import main
-from minllada_v.training.batch import denoiser, pad, splice_batch
+from minllada_v.training.batch import denoiser, masked, pad, splice_batch
 from minllada_v.training.checkpoints import Log
 from minllada_v.training.data import Record
 from minllada_v.training.distributed import Learner, own_weights
@@ -34,6 +35,7 @@ from minllada_v.training.objectives import (
     choose_objective,
     choose_trainable,
     picture_features,
+    target_weights,
 )
 from minllada_v.training.settings import Settings
 from minllada_v.training.start import from_checkpoint
@@ -106,6 +108,32 @@ def test_with_dialogue_causal_attention_the_masked_loss_is_that_of_a_network_han
     assert_close(causal(examples, times, range(count)), expected)
     differs = [not torch.isclose(one, other) for one, other in zip(usual(examples, times, range(count)), expected)]
     assert differs == [max(it.part_ids) > 1 for it in examples] or count > 1  # filling up rounds differently
+
+
+@settings(deadline=None, max_examples=6)
+@given(seeds, st.floats(0.1, 0.9), st.sampled_from([None, 40]))
+def test_prompt_first_the_masked_loss_is_that_of_a_network_handed_the_table(seed, time, canvas):
+    """Oracle: the plain loss of a network with a table of who sees whom, put together place by place. It is another
+    than the loss of a network in which all see all."""
+    [_, example], [_, pictures] = world_examples(seed, 2, canvas)
+    first, usual = learner(attention="prompt-first", canvas=canvas), learner(canvas=canvas)
+    features = encode_images(first.model, pictures)
+    input_ids, labels, part_ids = padded([example])
+    batch = splice_batch(input_ids, labels, [features], part_ids)
+    its_parts = batch.part_ids[0].tolist()
+    assert max(its_parts) == 3
+    table = torch.tensor([[key <= query for key in its_parts] for query in its_parts], device=DEVICE)
+
+    def denoise(ids, masked_places):
+        hidden_states = first.model.language_model(first.model.embed(ids, features), masked(table[None, None]))
+        return first.model.language_model.lm_head(hidden_states[masked_places])
+
+    times, uniform = torch.tensor([time], device=DEVICE), draw_uniform(batch.labels, torch.Generator().manual_seed(3))
+    weights = target_weights(batch.labels, PADDING, PADDING_WEIGHT if canvas else 1.0)
+    expected = training_loss(denoise, batch.ids, batch.labels, TOKENIZER.token_id(MASK), times, uniform, mask_by_time,
+                             weights)
+    assert_close(first([example], times, [3]), expected)
+    assert not torch.isclose(usual([example], times, [3]), expected)
 
 
 @pytest.mark.parametrize("dialogue_causal", [True, False])
@@ -273,10 +301,22 @@ def test_a_prompt_first_model_says_so_until_it_is_trained_in_another_way(tmp_pat
     configs, first = [], str(tmp_path / "0/last")
     for number, (start, *options) in enumerate(([CHECKPOINT, *WAYS["prompt-first"]], [first, *WAYS["twin"]],
                                                 [first, *WAYS["dialogue-causal"]], [first])):
-        words = [*command(tmp_path / str(number), data, *options, "--steps", "1", "--held-out", "0")]
-        assert main([*words, "--from", str(start)]) == 0
+        words = command(tmp_path / str(number), data, *options, "--steps", "1", "--from", start)
+        assert main(words) == 0
         configs.append(json.loads((tmp_path / f"{number}/last/config.json").read_text()))
     assert configs == [before | {"attention": "prompt-first"}, before | {"autoregressive": True}, before, before]
+
+    model, tokenizer = load_pretrained(first, DEVICE)
+    answers = json.loads((tmp_path / "0/log.jsonl").read_text().splitlines()[-1])["answers"]
+    assert model.config.attention == "prompt-first" and answers
+    for said in answers:  # the sample answers are already written in its way
+        shown = [picture(0)] if "<image>" in said["question"] else []
+        assert said["answer"] == answer(model, tokenizer, said["question"], shown, sampler=SamplerConfig(3))
+    convert(Path(first), tmp_path / "small", bits=8)
+    assert load_pretrained(tmp_path / "small", DEVICE)[0].config.attention == "prompt-first"
+    capsys.readouterr()
+    assert generate.main(["--weights", first, *COMMAND, "--prompt", "What?", "--gen-length", "3"]) == 0
+    assert capsys.readouterr().out == answer(model, tokenizer, "What?", sampler=SamplerConfig(3)) + "\n"
 
     adapting = ["--out", str(tmp_path / "a"), "--data", str(data), "--lora", "2", "--steps", "1", "--held-out", "0",
                 *COMMAND, "--from"]
