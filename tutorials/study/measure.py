@@ -31,7 +31,7 @@ from minllada_v.sampler import ModelInput, sample
 from minllada_v.sampler_config import SamplerConfig
 from minllada_v.tokenizer import Tokenizer
 from minllada_v.training.batch import dialogue_causal_mask, masked
-from minllada_v.training.conversations import turns
+from minllada_v.training.conversations import parts
 
 BATCH = 8  # questions at once
 LONG_ANSWERS = ("count", "describe", "difference", "where")
@@ -55,7 +55,8 @@ def answer_by_turns(
     features = encode_images(model, images)
     ids = prompt_ids(tokenizer, prompt, features, history, system)
     canvas = prepare(model, tokenizer, ids, sampler)
-    attend = masked(dialogue_causal_mask(torch.tensor([turns(tokenizer, canvas.ids.tolist())])))
+    turn_ids = torch.tensor([parts(tokenizer, canvas.ids.tolist())]) // 2
+    attend = masked(dialogue_causal_mask(turn_ids))
 
     def denoise(inputs: Sequence[ModelInput]) -> torch.Tensor:
         [it] = inputs
