@@ -146,9 +146,10 @@ def test_the_bundled_question_was_never_trained():
 
 def test_the_built_in_model_knows_its_world_and_what_it_does_not_know():
     """Of a question of each ability in a trained wording, and one in a wording that is held out, at most 7 are answered
-    wrong. (Its README has the table, of more.) So neither weights nor code can drift away from the other unseen."""
+    wrong. (Its README has the table, of more.) So neither weights nor code can drift away from the other unseen. What
+    is sure is filled in at once, which takes a sixth of the time of a step for each token."""
     model, tokenizer = load_pretrained(device=DEVICE)
-    benchmark = replace(BENCHMARKS["small-world"], sampler=SamplerConfig(model.config.gen_length))
+    benchmark = replace(BENCHMARKS["small-world"], sampler=SamplerConfig(model.config.gen_length, threshold=0.9))
     records = Judge(model, tokenizer, benchmark).records(world_questions(1))
     wrong = [record["id"] for record in records if record["score"] < 1]
     assert len(records) == 32 and len(wrong) <= 7, wrong
