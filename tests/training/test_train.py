@@ -235,15 +235,17 @@ def test_killed_and_started_again_the_log_goes_on_with_the_same_numbers(tmp_path
     between two. As long as it lives nobody else writes to its folder; its death frees it at once."""
     out = tmp_path / "out"
     process = start(tmp_path / "killed", main, ["--out", str(out), *WORLD])
-    while process.is_alive() and len(Log(out / "log.jsonl").read()) < 3:
-        time.sleep(0.005)
-    os.kill(process.pid, signal.SIGSTOP)
-    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    code, line = run(capsys, "--out", out, *WORLD)
-    assert code == 2 and re.search("another process is writing to .*out; wait until it ends, or give another", line)
-    assert before and before == {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    process.kill()
-    process.join()
+    try:
+        while process.is_alive() and len(Log(out / "log.jsonl").read()) < 3:
+            time.sleep(0.005)
+        os.kill(process.pid, signal.SIGSTOP)
+        before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+        code, line = run(capsys, "--out", out, *WORLD)
+        assert code == 2 and re.search("another process is writing to .*out; wait until it ends, or give another", line)
+        assert before and before == {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    finally:
+        process.kill()
+        process.join()
     assert process.exitcode == -signal.SIGKILL
     assert 2 < len(losses(out)) < 6
     assert main(["--out", str(out), *WORLD]) == 0
