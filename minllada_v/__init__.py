@@ -16,7 +16,7 @@
       sampler_config  how an answer is sampled, and what "sure" means
       sampler         the reverse process: fill in the surest places first
 
-      answer          a question in, text out; packing and autoregressive hand in attention; compiled is faster
+      answer          a question in, text out; packing, prompt_first and autoregressive attend; compiled is faster
       image           files to pictures: one, or the frames of a video
       checkpoint      safetensors files to a model and back; low_bits, config_json, tokenizer_json, tensor_names
       generate        the commands, with train, evaluate, convert; generate_options, command, processes, files, errors

@@ -16,10 +16,12 @@ from .image import Source, read_frames, read_picture
 from .model import LLaDAV, splice
 from .packing import packed_denoiser
 from .processes import rank_and_size
+from .prompt_first import prompt_first_denoiser
 from .sampler import Canvas, Step, sample
 from .sampler_config import SamplerConfig
 from .tiles import picture_tiles, video_tiles
 from .tokenizer import Tokenizer
+from .training.conversations import parts
 
 TILES_AT_ONCE = 4  # bounds what a video takes in the vision tower
 
@@ -98,7 +100,7 @@ def answer_batch(
             features.append(pictures)
             numbers.append(number)
     try:
-        for number, step in zip(numbers, last_steps(model, canvases, features), strict=True):
+        for number, step in zip(numbers, last_steps(model, tokenizer, canvases, features), strict=True):
             replies[number] = Answer(answer_text(tokenizer, step), step.answer.tolist())
     except InputError as error:  # such as logits that are not numbers: ask each alone, so that only one fails
         if len(numbers) == 1:
@@ -189,7 +191,7 @@ def prepare(model: LLaDAV, tokenizer: Tokenizer, ids: Tensor, sampler: SamplerCo
 
 
 def sample_all(
-    model: LLaDAV, canvases: Sequence[Canvas], features: Sequence[Sequence[Tensor]]
+    model: LLaDAV, tokenizer: Tokenizer, canvases: Sequence[Canvas], features: Sequence[Sequence[Tensor]]
 ) -> Iterator[list[tuple[int, Step]]]:
     """Fill in all canvases in the way that the model was trained for; `features` are those of each one's pictures.
 
@@ -197,6 +199,9 @@ def sample_all(
     """
     if model.config.autoregressive:
         return write(model, canvases, features)
+    if model.config.attention == "prompt-first":
+        prompts = [parts(tokenizer, canvas.ids[:canvas.first].tolist()) for canvas in canvases]
+        return sample(prompt_first_denoiser(model, prompts, features), canvases)
     return sample(packed_denoiser(model, features), canvases)
 
 
@@ -204,15 +209,17 @@ def answer_steps(
     model: LLaDAV, tokenizer: Tokenizer, ids: Tensor, features: Sequence[Tensor], sampler: SamplerConfig | None = None
 ) -> Iterator[Step]:
     """The steps of one answer to the prompt `ids`, to watch it filling in. Raises `InputError` as `prepare` does."""
-    return (step for [(_, step)] in sample_all(model, [prepare(model, tokenizer, ids, sampler)], [features]))
+    return (step for [(_, step)] in sample_all(model, tokenizer, [prepare(model, tokenizer, ids, sampler)], [features]))
 
 
-def last_steps(model: LLaDAV, canvases: Sequence[Canvas], features: Sequence[Sequence[Tensor]]) -> list[Step]:
+def last_steps(
+    model: LLaDAV, tokenizer: Tokenizer, canvases: Sequence[Canvas], features: Sequence[Sequence[Tensor]]
+) -> list[Step]:
     """Fill in all canvases, behind a bar that counts tokens; the last step of each."""
     last: dict[int, Step] = {}
     with tqdm(total=sum(canvas.config.gen_length for canvas in canvases), desc="denoising", unit="token", delay=2,
               leave=False, disable=rank_and_size()[0] > 0) as bar:
-        for steps in sample_all(model, canvases, features):
+        for steps in sample_all(model, tokenizer, canvases, features):
             last.update(steps)
             bar.update(sum(len(step.committed) for _, step in steps))
     return [last[number] for number in range(len(canvases))]

@@ -50,4 +50,5 @@ class Config:
     system: str | None = None  # the system text in training; None: chat.SYSTEM, as released
     gen_length: int = 128  # [MASK] tokens that an answer starts from, unless told otherwise
     autoregressive: bool = False  # trained to predict the next token (see autoregressive.py)
+    attention: str | None = None  # "prompt-first": prompts do not see answers (see prompt_first.py)
     weight_bits: int | None = None  # 8 or 4 in the layers of the language model (see low_bits.py)

@@ -29,6 +29,7 @@ SUPPORTED = {
     "rope_scaling": (None,),
     "quantization_config": (None,),
     "weight_bits": (8, 4, None),
+    "attention": ("prompt-first", None),
     "mm_projector_type": ("mlp2x_gelu",),
     "mm_patch_merge_type": ("spatial_unpad",),
     "mm_spatial_pool_mode": ("bilinear",),
@@ -59,10 +60,10 @@ def read_config(path: str | Path) -> Config:
     """Read and check the file `config.json`. Raises `InputError` naming the key that is missing or nonsensical.
 
     A config without any vision key (`mm_…`, `vision_config`) is a text-only LLaDA's, and LLaDA-8B's own key names
-    are understood. Unknown keys are ignored. Four keys are our own. Three are for models that were trained in another
+    are understood. Unknown keys are ignored. Five keys are our own. Four are for models that were trained in another
     way than the released one: `system`, their system text, `gen_length`, how long a canvas their answers start from,
-    and `autoregressive`, true for a twin that was trained to predict the next token. `weight_bits`, 8 or 4, says how
-    `convert` stored the weights.
+    `autoregressive`, true for a twin that was trained to predict the next token, and `attention`, "prompt-first" where
+    prompts did not see their answers. `weight_bits`, 8 or 4, says how `convert` stored the weights.
     """
     return check_config(read_json(Path(path)), str(path))
 
@@ -78,6 +79,8 @@ def check_config(values: dict, where: str) -> Config:
             choices = " or ".join(repr(value) for value in allowed if value is not None or len(allowed) == 1)
             checked.fail(f"{key} is {quote(values[key])}, and only {choices} is supported")
     language = _language_sizes(checked)
+    if language["autoregressive"] and language["attention"]:
+        checked.fail(f"autoregressive cannot stand beside attention {quote(language['attention'])}")
     return Config(**language) if text_only else Config(**language, **_vision_settings(checked))
 
 
@@ -160,6 +163,7 @@ def _language_sizes(checked: _Checked) -> dict:
         "gen_length": checked.integer("gen_length", Config.gen_length),
         "autoregressive": checked.flag("autoregressive"),
         "weight_bits": checked.values.get("weight_bits"),
+        "attention": checked.values.get("attention"),
     }
 
 

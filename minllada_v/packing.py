@@ -73,14 +73,21 @@ def packed(segments: Sequence[Segment]) -> Attend:
     return attend
 
 
-def packed_denoiser(model: LLaDAV, features: Sequence[Sequence[Tensor]]) -> Denoiser:
+def packed_denoiser(
+    model: LLaDAV, features: Sequence[Sequence[Tensor]], attention: str | None = None
+) -> Denoiser:
     """The model as the function that the sampler asks. `features` are each canvas's pictures, (length, width) each.
 
-    Prompts hold -200 where a row of `features` belongs. Raises `InputError` for an autoregressive model.
+    Prompts hold -200 where a row of `features` belongs. Raises `InputError` for an autoregressive model, and for one
+    whose `config.attention` is not the `attention` that the inputs are made for.
     """
     if model.config.autoregressive:
         raise InputError("this model was trained with --autoregressive: it writes from left to right and cannot fill "
                          "in masks")
+    if model.config.attention != attention:
+        its, asked = model.config.attention or "bidirectional", attention or "bidirectional"
+        raise InputError(f"this model was trained with attention {its}, and would be asked with {asked}; "
+                         "`answer.sample_all` asks it as it was trained")
     features = [[rows.to(model.device) for rows in pictures] for pictures in features]
 
     def on_device(pieces: list[Tensor]) -> Tensor:

@@ -73,7 +73,7 @@ def begin(settings: Settings, device: torch.device) -> Run:
     if settings.lora:
         files = adapt(start.model, settings, last if goes_on else None)
     else:
-        start.model.config = replace(start.model.config, autoregressive=settings.autoregressive)
+        start.model.config = replace(start.model.config, **settings.way())
         choose_trainable(start.model, settings.stage, settings.vision_learning_rate > 0)
         files = checkpoint_files(start, settings)
     keep_no_copies(start.model)
@@ -109,20 +109,21 @@ def open_folder(out: Path, log: Log) -> IO:
 def checkpoint_files(start: Start, settings: Settings) -> dict[str, bytes]:
     """The files beside the weights; `config.json` says in which way the model will have to be asked."""
     values = json.loads(start.files["config.json"])
-    said = {name: value for name, value in values.items() if name != "autoregressive"}
+    said = {name: value for name, value in values.items() if name not in settings.way()}
     if settings.system is not None:
         said["system"] = settings.system
-    if settings.autoregressive:
-        said["autoregressive"] = True
+    said |= {name: value for name, value in settings.way().items() if value}
     return start.files if said == values else start.files | {"config.json": as_json(said)}
 
 
 def adapt(model: LLaDAV, settings: Settings, last: Path | None) -> dict[str, bytes]:
     """Put adapters on the model, fresh ones or those of the checkpoint `last`, and let only them learn, with the
     projector if the settings say so; returns the files beside them. Raises `InputError` if they do not fit."""
-    if model.config.autoregressive != settings.autoregressive:
-        raise InputError(f"adapters keep the way in which {settings.start} writes; "
-                         f"{'leave out' if settings.autoregressive else 'give'} --autoregressive")
+    for name, value in settings.way().items():
+        if (its := getattr(model.config, name)) != value:
+            option = f"--{name}" if its is True or value is True else f"--{name} {its or value}"
+            raise InputError(f"adapters keep the way in which {settings.start} writes; "
+                             f"{'give' if its else 'leave out'} {option}")
     if last:
         load_adapter(model, last, settings.start)
     else:

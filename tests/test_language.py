@@ -58,11 +58,11 @@ def test_golden_logits_of_two_pictures():
 def test_golden_dialogue_causal_logits():
     """Sample 1, nothing masked; the features of the picture belong to the turn they stand in."""
     case = CASES["dialogue"]
-    input_ids, _, turn_ids = training_example(TOKENIZER, CASES["samples"][case["sample"]]["conversations"])
+    input_ids, _, part_ids = training_example(TOKENIZER, CASES["samples"][case["sample"]]["conversations"])
     features = encode_images(MODEL, [picture(case["image"])])
     source = splice(torch.tensor(input_ids), [len(features[0])])
     embeds = MODEL.embed(torch.tensor(input_ids)[source][None].to(DEVICE), features)
-    mask = dialogue_causal_mask(torch.tensor(turn_ids)[source][None]).to(DEVICE)
+    mask = dialogue_causal_mask(torch.tensor(part_ids)[source][None] // 2).to(DEVICE)
     logits = MODEL.language_model.lm_head(MODEL.language_model(embeds, masked(mask)))[0]
     assert_close(logits[:4], TENSORS["dialogue/first_logits"], **CLOSE)
     assert_close(logits[-4:], TENSORS["dialogue/last_logits"], **CLOSE)

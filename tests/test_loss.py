@@ -422,7 +422,7 @@ def features_of(model, index: int) -> torch.Tensor:
 
 @cache
 def examples():
-    """`(input_ids, labels, turn_ids)` of every golden conversation."""
+    """`(input_ids, labels, part_ids)` of every golden conversation."""
     _, tokenizer = golden_model()
     return [training_example(tokenizer, sample["conversations"]) for sample in CASES["samples"]]
 
@@ -437,10 +437,10 @@ def test_golden_padding(case):
     """Padding stands in ids and labels alike: the model learns it."""
     _, tokenizer = golden_model()
     assert tokenizer.token_id(EOS) == case["padding_id"]
-    input_ids, labels, turn_ids = padded([examples()[sample] for sample in case["samples"]], case["padding_id"])
+    input_ids, labels, part_ids = padded([examples()[sample] for sample in case["samples"]], case["padding_id"])
     assert input_ids.tolist() == case["input_ids"]
     assert labels.tolist() == case["labels"]
-    assert turn_ids.shape == labels.shape
+    assert part_ids.shape == labels.shape
 
 
 @pytest.mark.parametrize("number", range(len(CASES["losses"])))
@@ -451,7 +451,7 @@ def test_golden_loss_and_gradients(number):
     pictures = [[features_of(model, case["image"])] for _ in case["samples"]]
     input_ids, labels, _ = padded([examples()[sample] for sample in case["samples"]], case["padding_id"])
     batch = splice_batch(input_ids, labels, pictures)
-    assert batch.ids.shape == (len(case["samples"]), case["length"]) and batch.turn_ids is None
+    assert batch.ids.shape == (len(case["samples"]), case["length"]) and batch.part_ids is None
 
     masks = mask_by_time(batch.labels, *(TENSORS[f"loss/{number}/{name}"].to(DEVICE) for name in ("t", "uniform")))
     loss = masked_loss(denoiser(model, batch), batch.ids, batch.labels, mask_id, masks).mean()
@@ -469,8 +469,8 @@ def test_golden_loss_and_gradients(number):
 def test_golden_dialogue_causal_logits():
     """Sample 1 with picture 1, nothing masked: the first and last logits under dialogue-causal attention."""
     model, _ = golden_model()
-    input_ids, labels, turn_ids = padded([examples()[1]], 0)
-    batch = splice_batch(input_ids, labels, [[features_of(model, 1)]], turn_ids)
+    input_ids, labels, part_ids = padded([examples()[1]], 0)
+    batch = splice_batch(input_ids, labels, [[features_of(model, 1)]], part_ids // 2)
     asked = torch.zeros_like(batch.ids, dtype=torch.bool)
     asked[:, :4] = asked[:, -4:] = True
     logits = denoiser(model, batch)(batch.ids, asked)
@@ -483,11 +483,12 @@ def test_golden_dialogue_causal_logits():
 
 def filled_up_batch(model, dialogue_causal: bool) -> tuple[Batch, list[Batch]]:
     """Four sequences, about three pictures of different length and about none: as one batch, and each alone."""
-    input_ids, labels, turn_ids = padded([examples()[sample] for sample in (1, 1, 2, 1)], 603)
+    input_ids, labels, part_ids = padded([examples()[sample] for sample in (1, 1, 2, 1)], 603)
     pictures = [[features_of(model, 2)], [features_of(model, 0)], [], [features_of(model, 1)]]
 
     def spliced(rows: slice) -> Batch:
-        return splice_batch(input_ids[rows], labels[rows], pictures[rows], turn_ids[rows] if dialogue_causal else None)
+        its_parts = part_ids[rows] // 2 if dialogue_causal else None
+        return splice_batch(input_ids[rows], labels[rows], pictures[rows], its_parts)
 
     return spliced(slice(None)), [spliced(slice(row, row + 1)) for row in range(4)]
 
@@ -530,15 +531,16 @@ def test_what_stands_at_filled_up_places_changes_nothing(dialogue_causal):
     assert not torch.allclose(denoise(batch.ids, ~real), denoise(changed, ~real))
 
 
-def test_padding_is_learned_and_belongs_to_the_last_turn():
+def test_padding_is_learned_and_belongs_to_the_last_part():
     """Unlike what is filled up: padding is a target, and it is attended to, so the same question has other logits
     with it."""
     model, _ = golden_model()
     longer = tuple(2 * part for part in examples()[1])
-    input_ids, labels, turn_ids = padded([examples()[1], longer], 603)
+    input_ids, labels, part_ids = padded([examples()[1], longer], 603)
     own = len(examples()[1][0])
-    assert (input_ids[0, own:] == 603).all() and (labels[0, own:] == 603).all() and (turn_ids[0, own:] == 1).all()
-    assert turn_ids[1].tolist() == longer[2]
+    assert (input_ids[0, own:] == 603).all() and (labels[0, own:] == 603).all()
+    assert (part_ids[0, own:] == part_ids[0, own - 1]).all()
+    assert part_ids[0, own] == 3 and part_ids[1].tolist() == longer[2]
 
     logits = []
     for end in (own, None):
@@ -549,14 +551,14 @@ def test_padding_is_learned_and_belongs_to_the_last_turn():
     assert not torch.allclose(*logits, **CLOSE)
 
 
-def test_picture_places_carry_no_label_and_the_pictures_turn():
-    """Where a picture's features stand there is nothing to ask; they belong to the turn of their `<image>`."""
+def test_picture_places_carry_no_label_and_the_pictures_part():
+    """Where a picture's features stand there is nothing to ask; they belong to the part of their `<image>`."""
     model, _ = golden_model()
-    input_ids, labels, turn_ids = padded([examples()[1]], 603)
-    batch = splice_batch(input_ids, labels, [[features_of(model, 1)]], turn_ids + 5)
+    input_ids, labels, part_ids = padded([examples()[1]], 603)
+    batch = splice_batch(input_ids, labels, [[features_of(model, 1)]], part_ids + 5)
     shown = batch.ids == -200
     assert shown.sum() == len(batch.features[0]) > 1
-    assert (batch.labels[shown] == IGNORED).all() and (batch.turn_ids[shown] == 5).all()
+    assert (batch.labels[shown] == IGNORED).all() and (batch.part_ids[shown] == 5).all()
     assert batch.labels[~shown].tolist() == [label for label, i in zip(labels[0], input_ids[0]) if i != -200]
 
 
@@ -591,7 +593,7 @@ def test_logits_are_computed_at_masked_places_only():
     masked = mask_by_time(batch.labels, t, uniform).masked
     canvas = batch.ids.masked_fill(masked, mask_id)
     embeddings = model.embed(canvas, batch.features)
-    attend = masked_attention(dialogue_causal_mask(batch.turn_ids))
+    attend = masked_attention(dialogue_causal_mask(batch.part_ids))
     everywhere = model.language_model.lm_head(model.language_model(embeddings, attend))  # (batch, length, vocabulary)
     rows = []
     model.language_model.lm_head.register_forward_pre_hook(lambda _, inputs: rows.append(tuple(inputs[0].shape)))
@@ -621,12 +623,12 @@ def test_the_gradient_through_the_model_is_that_of_finite_differences():
     model, _, mask_id = trainable()
     model = model.double()
     model.compute_dtype = torch.float64
-    input_ids, labels, turn_ids = padded([examples()[1]] * 2, 0)
+    input_ids, labels, part_ids = padded([examples()[1]] * 2, 0)
     rows = [torch.randn(count, 32, dtype=torch.float64, generator=seeded(9)).to(DEVICE).requires_grad_()
             for count in (3, 5)]
 
     def loss(*rows):
-        batch = splice_batch(input_ids, labels, [[row] for row in rows], turn_ids)
+        batch = splice_batch(input_ids, labels, [[row] for row in rows], part_ids // 2)
         times = torch.tensor([0.5, 0.8], device=DEVICE)
         masks = mask_by_time(batch.labels, times, draw_uniform(batch.labels, seeded(9)))
         return masked_loss(denoiser(model, batch), batch.ids, batch.labels, mask_id, masks)

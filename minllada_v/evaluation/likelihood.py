@@ -15,6 +15,7 @@ from ..masking import Masking, draw_times, draw_uniform, mask_by_count
 from ..model import LLaDAV
 from ..tokenizer import Tokenizer
 from ..training.batch import Batch, denoiser
+from ..training.conversations import parts
 
 DRAWS = 128  # as LLaDA (arXiv 2502.09992) takes
 
@@ -48,7 +49,9 @@ def answer_bounds(
                              f"{model.config.max_length}")
         labels = row.clone()
         labels[:, :len(ids)] = IGNORED
-        batch = Batch(row, labels, tuple(features), None)
+        prompt_first = model.config.attention == "prompt-first"
+        part_ids = torch.tensor([parts(tokenizer, row[0].tolist())], device=model.device) if prompt_first else None
+        batch = Batch(row, labels, tuple(features), part_ids)
         if model.config.autoregressive:
             bounds.append(next_token_loss(model, batch).item() * len(tokens))
             continue

@@ -26,30 +26,30 @@ class Batch:
     ids: Tensor  # (batch, length) int64, -200 where a row of `features` belongs
     labels: Tensor  # (batch, length) int64, -100 where nothing is asked
     features: tuple[Tensor, ...]  # (rows, width) for each picture, the first sequence's pictures first
-    turn_ids: Tensor | None  # (batch, length) int64: a turn sees itself and earlier ones; None: all see all
+    part_ids: Tensor | None  # (batch, length) int64: a part sees itself and earlier ones; None: all see all
 
 
 def pad(examples: Sequence[tuple[list[int], list[int], list[int]]], padding_id: int) -> tuple[Tensor, Tensor, Tensor]:
-    """`(input_ids, labels, turn_ids)`, each (batch, length) int64, of examples as `conversations.py` gives them.
+    """`(input_ids, labels, part_ids)`, each (batch, length) int64, of examples as `conversations.py` gives them.
 
     The shorter ones are padded on the right with `padding_id`, the id of <|endoftext|>, as ids and as labels. Padding
-    belongs to the last turn.
+    belongs to the last part.
     """
     length = max(len(input_ids) for input_ids, _, _ in examples)
     padded = []
-    for input_ids, labels, turn_ids in examples:
+    for input_ids, labels, part_ids in examples:
         rest = length - len(input_ids)
-        padded.append([input_ids + [padding_id] * rest, labels + [padding_id] * rest, turn_ids + turn_ids[-1:] * rest])
+        padded.append([input_ids + [padding_id] * rest, labels + [padding_id] * rest, part_ids + part_ids[-1:] * rest])
     return tuple(torch.tensor(rows) for rows in zip(*padded, strict=True))
 
 
 def splice_batch(
-    input_ids: Tensor, labels: Tensor, features: Sequence[Sequence[Tensor]], turn_ids: Tensor | None = None
+    input_ids: Tensor, labels: Tensor, features: Sequence[Sequence[Tensor]], part_ids: Tensor | None = None
 ) -> Batch:
     """Give the pictures their places in a padded batch: `features` are each sequence's pictures, (rows, width) each.
 
-    `input_ids`, `labels` and, for dialogue-causal attention, `turn_ids` are (batch, length) as `pad` gives them.
-    Raises `InputError` if a sequence has not as many -200 as pictures.
+    `input_ids`, `labels` and, where not all see all, `part_ids` are (batch, length) as `pad` gives them; whole turns
+    are parts too. Raises `InputError` if a sequence has not as many -200 as pictures.
     """
     sources = [splice(row, [len(rows) for rows in pictures]) for row, pictures in zip(input_ids, features, strict=True)]
 
@@ -57,12 +57,12 @@ def splice_batch(
         rows = [row[source] for row, source in zip(values, sources, strict=True)]
         return pad_sequence(rows, batch_first=True, padding_value=padding)
 
-    if turn_ids is None and len({len(source) for source in sources}) > 1:
-        turn_ids = torch.zeros_like(input_ids)
-    if turn_ids is not None:  # padding is a turn after the last, so no other position attends to it
-        turn_ids = spread(turn_ids, int(turn_ids.max()) + 1)
+    if part_ids is None and len({len(source) for source in sources}) > 1:
+        part_ids = torch.zeros_like(input_ids)
+    if part_ids is not None:  # padding is a part after the last, so no other position attends to it
+        part_ids = spread(part_ids, int(part_ids.max()) + 1)
     pictures = tuple(rows for pictures in features for rows in pictures)
-    return Batch(spread(input_ids, 0), spread(labels, IGNORED), pictures, turn_ids)
+    return Batch(spread(input_ids, 0), spread(labels, IGNORED), pictures, part_ids)
 
 
 def masked(attention_mask: Tensor) -> Attend:
@@ -77,17 +77,18 @@ def masked(attention_mask: Tensor) -> Attend:
 
 def dialogue_causal_mask(turn_ids: Tensor) -> Tensor:
     """The paper's ablation (its Table 4): a turn sees itself and earlier turns only. `turn_ids` (batch, length) →
-    (batch, 1, length, length) bool, True where the key's turn is not later than the query's."""
+    (batch, 1, length, length) bool, True where the key's turn is not later than the query's. With the parts of
+    `conversations.parts` in place of turns, this is prompt-first attention: no question sees its answer."""
     return (turn_ids[:, None, :] <= turn_ids[:, :, None])[:, None]
 
 
 def denoiser(model: LLaDAV, batch: Batch) -> BatchDenoiser:
-    """The model about the pictures and turns of `batch`, as the function that `loss.py` asks.
+    """The model about the pictures and parts of `batch`, as the function that `loss.py` asks.
 
     Only the masked places' hidden states go through `lm_head`: logits at every place would be the largest tensor of
-    all by far. Without turns no mask is handed to the attention, which is then fastest.
+    all by far. Without parts no mask is handed to the attention, which is then fastest.
     """
-    attend = bidirectional if batch.turn_ids is None else masked(dialogue_causal_mask(batch.turn_ids))
+    attend = bidirectional if batch.part_ids is None else masked(dialogue_causal_mask(batch.part_ids))
 
     def denoise(canvas: Tensor, masked: Tensor) -> Tensor:
         wanted = masked.any(dim=0)

@@ -1,12 +1,10 @@
 """Conversations to token ids and labels: which tokens are targets, in each of three ways to learn.
 
-An example is `(input_ids, labels, turn_ids)`, lists of one length. -200 stands in `input_ids` where a picture goes, and
--100 in `labels` where nothing is asked. A turn id says in which turn a token stands: 0 from the system message to the
-first answer, and one more with each question that follows an answer (for the paper's dialogue-causal ablation).
+An example is `(input_ids, labels, part_ids)`, lists of one length. -200 stands in `input_ids` where a picture goes, and
+-100 in `labels` where nothing is asked. A part id says in which part of the conversation a token stands (see `parts`).
 """
 
 from collections.abc import Sequence
-from itertools import accumulate
 
 from ..chat import (
     BOS,
@@ -68,16 +66,12 @@ def training_example(
         messages.append((roles[message["from"]], message["value"]))
 
     special = {tokenizer.token_id(token) for token in (BOS, START_HEADER, END_HEADER, END_OF_TURN)}
-    input_ids, labels, turn_ids = [tokenizer.token_id(BOS)], [tokenizer.token_id(BOS)], [0]
-    turn, previous = 0, "system"
+    input_ids, labels = [tokenizer.token_id(BOS)], [tokenizer.token_id(BOS)]
     for role, text in messages:
-        turn += previous == "assistant" and role == "user"
         ids = encode_message(tokenizer, role, text, with_pictures, drop_space=False)
         input_ids += ids
         labels += ids if role == "assistant" else [index if index in special else IGNORED for index in ids]
-        turn_ids += [turn] * len(ids)
-        previous = role
-    return input_ids, labels, turn_ids
+    return input_ids, labels, parts(tokenizer, input_ids)
 
 
 def canvas_example(
@@ -105,7 +99,7 @@ def canvas_example(
     if len(ids) > canvas:
         raise InputError(f"the answer is {len(ids)} tokens long, and the canvas only {canvas}")
     ids += [tokenizer.token_id(EOS)] * (canvas - len(ids))
-    return prompt + ids, [IGNORED] * len(prompt) + ids, turns(tokenizer, prompt + ids)
+    return prompt + ids, [IGNORED] * len(prompt) + ids, parts(tokenizer, prompt + ids)
 
 
 def caption_example(tokenizer: Tokenizer, conversation: list[dict]) -> Labelled:
@@ -126,8 +120,23 @@ def caption_example(tokenizer: Tokenizer, conversation: list[dict]) -> Labelled:
     return [IMAGE_ID, *ids], [IGNORED, *ids], [0] * (1 + len(ids))
 
 
-def turns(tokenizer: Tokenizer, ids: Sequence[int]) -> list[int]:
-    """The turn ids of a chat's token `ids`, where user and assistant take turns."""
-    header = tokenizer.token_id(START_HEADER)
-    headers = accumulate(index == header for index in ids)  # 1 in the system message, 2 in the first question
-    return [max(0, count - 2) // 2 for count in headers]
+def parts(tokenizer: Tokenizer, ids: Sequence[int]) -> list[int]:
+    """The part ids of a chat's token `ids`: 0 from the system message to the header of the first answer, 1 in that
+    answer, 2 in the next question to the header of its answer, and so on. So a turn is `part // 2`.
+
+    Only the header's own line break belongs to it, the one that also ends a prompt.
+    """
+    start, line_break = tokenizer.token_id(START_HEADER), tokenizer.encode("\n\n")
+    header = [start, *tokenizer.encode("assistant"), tokenizer.token_id(END_HEADER)]
+    part_ids: list[int] = []
+    part = answer = 0  # `answer`: where the last header of the assistant ends
+    for place, index in enumerate(ids):
+        if index == start and list(ids[place:place + len(header)]) == header:
+            answer = place + len(header)
+            answer += len(line_break) * (list(ids[answer:answer + len(line_break)]) == line_break)
+        elif index == start:
+            part += part % 2  # a question behind an answer
+        if place == answer > 0:
+            part += 1 - part % 2
+        part_ids.append(part)
+    return part_ids

@@ -24,7 +24,7 @@ class Example:
 
     input_ids: list[int]
     labels: list[int]  # -100 where nothing is asked
-    turn_ids: list[int]
+    part_ids: list[int]
     tiles: list[Tiles]  # of each picture, or of the one video
     words: torch.Tensor | None = None  # (tiles, patches, questions) what each patch shows, in stage "vision"
     warning: str = ""  # what is wrong with its record
@@ -46,11 +46,11 @@ def encode(
         raise InputError("it has a picture, and the model is a text-only LLaDA")
     pictures = 1 if record.video else len(record.pictures)
     if stage == "align":
-        ids, labels, turn_ids = caption_example(tokenizer, record.conversation)
+        ids, labels, part_ids = caption_example(tokenizer, record.conversation)
     elif canvas:
-        ids, labels, turn_ids = canvas_example(tokenizer, record.conversation, pictures, canvas, system)
+        ids, labels, part_ids = canvas_example(tokenizer, record.conversation, pictures, canvas, system)
     else:
-        ids, labels, turn_ids = training_example(tokenizer, record.conversation, system, pictures > 0)
+        ids, labels, part_ids = training_example(tokenizer, record.conversation, system, pictures > 0)
     placeholders = ids.count(IMAGE_ID)
     if placeholders != pictures:
         raise InputError(f"{placeholders} {IMAGE} in the messages from human, but {pictures} pictures")
@@ -64,7 +64,7 @@ def encode(
     if stage == "vision":
         vision = config.vision
         words = patch_words(record.scenes, record.pictures[0].size, vision.image_size, vision.patch_size)
-    return Example(ids, labels, turn_ids, tiles, words, record.warning)
+    return Example(ids, labels, part_ids, tiles, words, record.warning)
 
 
 def stage_tiles(record: Record, config: Config, stage: str) -> list[Tiles]:

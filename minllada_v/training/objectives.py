@@ -35,16 +35,16 @@ def choose_objective(settings: Settings, tokenizer: Tokenizer) -> Objective:
     shared = {"padding_id": tokenizer.token_id(EOS), "padding_weight": PADDING_WEIGHT if settings.canvas else 1.0}
     if settings.autoregressive:
         return partial(twin_loss, **shared)
-    return partial(diffusion_loss, mask_id=tokenizer.token_id(MASK), dialogue_causal=bool(settings.attention), **shared)
+    return partial(diffusion_loss, mask_id=tokenizer.token_id(MASK), attention=settings.attention, **shared)
 
 
 def diffusion_loss(
     model: LLaDAV, examples: Sequence[Example], times: Tensor, seeds: Sequence[int], *, mask_id: int, padding_id: int,
-    padding_weight: float = 1.0, dialogue_causal: bool = False, masking: Masking = mask_by_time,
+    padding_weight: float = 1.0, attention: str | None = None, masking: Masking = mask_by_time,
 ) -> Tensor:
     """The paper's loss of each example: mask its targets at its time, and ask for them (see `loss.training_loss`, where
-    `masking` is explained). `times` (examples,) in [0, 1)."""
-    batch, unused = make_batch(model, examples, padding_id, dialogue_causal)
+    `masking` is explained). `times` (examples,) in [0, 1). `attention` is that of the settings."""
+    batch, unused = make_batch(model, examples, padding_id, attention)
     uniform = torch.cat([draw_uniform(row[None], torch.Generator().manual_seed(seed))
                          for row, seed in zip(batch.labels, seeds, strict=True)])
     weights = target_weights(batch.labels, padding_id, padding_weight)
@@ -75,17 +75,18 @@ def patch_loss(
 
 
 def make_batch(
-    model: LLaDAV, examples: Sequence[Example], padding_id: int, dialogue_causal: bool = False
+    model: LLaDAV, examples: Sequence[Example], padding_id: int, attention: str | None = None
 ) -> tuple[Batch, Tensor | float]:
     """The examples side by side, with the features of their pictures; and a 0 to add to their losses.
 
     The 0 depends on the vision tower even if there are no pictures: all processes must use the same parameters, or they
     wait for each other for ever.
     """
-    input_ids, labels, turn_ids = (
-        part.to(model.device) for part in pad([(it.input_ids, it.labels, it.turn_ids) for it in examples], padding_id))
+    input_ids, labels, part_ids = (
+        part.to(model.device) for part in pad([(it.input_ids, it.labels, it.part_ids) for it in examples], padding_id))
     features, unused = picture_features(model, examples)
-    return splice_batch(input_ids, labels, features, turn_ids if dialogue_causal else None), unused
+    seen_in_order = {None: None, "dialogue-causal": part_ids // 2, "prompt-first": part_ids}
+    return splice_batch(input_ids, labels, features, seen_in_order[attention]), unused
 
 
 def picture_features(model: LLaDAV, examples: Sequence[Example]) -> tuple[list[list[Tensor]], Tensor | float]:

@@ -64,7 +64,8 @@ def parse_stage(argv: Sequence[str]) -> Settings:
     option("--system", metavar="TEXT", help="system text in place of the model's own")
     option("--canvas", metavar="N", type=_above_zero, help="only last answers count, each on a canvas of N tokens")
     option("--autoregressive", action="store_true", help="the twin: learn to predict the next token")
-    option("--attention", choices=("dialogue-causal",), help="hide later turns from earlier ones (all see all)")
+    option("--attention", choices=("dialogue-causal", "prompt-first"),
+           help="hide later turns from earlier ones, or also answers from their prompts (all see all)")
     option("--lora", metavar="RANK", type=_above_zero, help="learn small adapters and the projector; weights stay")
     option("--lora-alpha", metavar="R", type=_rate, help="how much adapters count (2 x RANK)")
     option("--lora-only", action="store_true", help="the projector stays too")

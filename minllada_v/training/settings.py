@@ -27,7 +27,7 @@ class Settings:
     system: str | None = None  # system text; None: the model's own
     canvas: int | None = None  # tokens of the canvas, where only last answers count
     autoregressive: bool = False
-    attention: str | None = None  # "dialogue-causal"; None: all see all
+    attention: str | None = None  # "dialogue-causal" or "prompt-first"; None: all see all
     lora: int | None = None  # the rank of adapters that learn in place of the weights,
     lora_alpha: float | None = None  # how much they count; None: 2 × rank
     lora_only: bool = False  # and whether the projector stays as it is too
@@ -58,6 +58,11 @@ class Settings:
             self.vision_learning_rate = self.learning_rate * vision / other
         if self.lora and self.lora_alpha is None:
             self.lora_alpha = 2.0 * self.lora
+
+    def way(self) -> dict:
+        """What the config will say about how the model has to be asked. Dialogue-causal attention is not remembered."""
+        kept = "prompt-first"
+        return {"autoregressive": self.autoregressive, "attention": kept if self.attention == kept else None}
 
     def fixed(self) -> dict:
         """The settings that the numbers of a run depend on, as JSON can hold them. The others may change when it goes

@@ -61,7 +61,7 @@ def answer_all(model, tokenizer, requests: list[Request], batch_size: int, featu
         canvases = [prepare(model, tokenizer, prompt_ids(tokenizer, request.prompt, pictures, (), model.config.system),
                             request.sampler) for request, pictures in zip(some, features, strict=True)]
         start = time.perf_counter()
-        steps = last_steps(model, canvases, features)
+        steps = last_steps(model, tokenizer, canvases, features)
         seconds += time.perf_counter() - start
         for step, canvas in zip(steps, canvases, strict=True):
             filled += int((step.canvas[canvas.first:canvas.last] != canvas.mask_id).sum())

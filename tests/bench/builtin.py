@@ -66,7 +66,8 @@ def ask(model, tokenizer, samples: Sequence[Sample], sampler: SamplerConfig, nam
                     features.append(encode_images(model, **shown, feature_cache=seen))
                     ids = prompt_ids(tokenizer, it.turns[len(it.said)][0], features[-1], history, model.config.system)
                     canvases.append(prepare(model, tokenizer, ids, sampler))
-                for it, canvas, step in zip(live, canvases, last_steps(model, canvases, features), strict=True):
+                steps = last_steps(model, tokenizer, canvases, features)
+                for it, canvas, step in zip(live, canvases, steps, strict=True):
                     it.said.append(answer_text(tokenizer, step))
                     it.filled += int((step.canvas[canvas.first:canvas.last] != canvas.mask_id).sum())
                     it.passes += step.forward_passes

@@ -111,11 +111,13 @@ def make_canvases(model: LLaDAV, features: list, sampler: SamplerConfig, batch: 
 def step_seconds(model: LLaDAV, features: list, sampler: SamplerConfig, batch: int, count: int) -> tuple[float, float]:
     """Median seconds of the steps that run the whole canvas, and of those that run a block (0 if none do), among the
     first `count`; two steps warm up."""
-    for _ in islice(sample_all(model, make_canvases(model, features, sampler, batch), [features] * batch), 2):
+    def start_over():
+        return sample_all(model, TOKENIZER, make_canvases(model, features, sampler, batch), [features] * batch)
+
+    for _ in islice(start_over(), 2):
         pass
     whole, block, start = [], [], seconds_now()
-    steps = sample_all(model, make_canvases(model, features, sampler, batch), [features] * batch)
-    for number, _ in enumerate(islice(steps, count)):
+    for number, _ in enumerate(islice(start_over(), count)):
         is_block = number % sampler.block_length % sampler.refresh_every > 0
         (block if is_block else whole).append(time.perf_counter() - start)
         start = time.perf_counter()

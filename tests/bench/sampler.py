@@ -7,6 +7,9 @@ answer 128. The literal sampler computes float32 logits and a float64 softmax at
 mode runs in a process of its own, so that peak memory can be told apart. The two that run the whole canvas at every
 step run 4 and 8 steps of 16 tokens, in which no fewer places are open on average than in 128 steps, and must agree.
 
+The last lines are about a model that was trained with `--attention prompt-first`: its prompt at every step or once,
+with the same attention and in one process, for as many steps as the exact sampler runs. The two must agree too.
+
 What a mode costs in answers only a trained model can tell: see bench/answers.py.
 """
 
@@ -16,6 +19,7 @@ import statistics
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -25,6 +29,7 @@ from tqdm import tqdm
 from minllada_v.config import Config
 from minllada_v.model import LLaDAV
 from minllada_v.packing import packed_denoiser
+from minllada_v.prompt_first import prompt_first_denoiser
 from minllada_v.sampler import Canvas, sample
 from minllada_v.sampler_config import SamplerConfig
 
@@ -147,8 +152,31 @@ def measure_type(name: str) -> dict:
     return {"whole": statistics.median(whole), "block": statistics.median(block), "weights": weights}
 
 
+def measure_prompt_first() -> dict:
+    """Seconds of a step that runs everything, of the first step that keeps the prompt, and of the later ones."""
+    model = random_model()
+    model.config = replace(CONFIG, attention="prompt-first")
+
+    def fresh():
+        return prompt_first_denoiser(model, [[0] * PROMPT_LENGTH], [[]])
+
+    seconds, answers = [], []
+    for denoise in (lambda inputs: fresh()(inputs), fresh()):  # one that knows nothing at each step, and one that keeps
+        canvas = Canvas(random_prompt(), SamplerConfig(GEN_LENGTH, steps=FEW_STEPS), MASK_ID, FORBIDDEN)
+        times = [time.perf_counter()]
+        for [(_, step)] in sample(denoise, [canvas]):
+            times.append(time.perf_counter())
+            answer = step.answer.tolist()
+        seconds.append([after - start for start, after in zip(times, times[1:])])
+        answers.append(answer)
+    return {"everything": statistics.median(seconds[0]), "first": seconds[1][0],
+            "later": statistics.median(seconds[1][1:]), "agree": answers[0] == answers[1]}
+
+
 @torch.no_grad()
 def measure(kind: str) -> dict:
+    if kind == "prompt-first":
+        return measure_prompt_first()
     return measure_literal() if kind == "literal" else measure_type(kind) if kind in TYPES else measure_mode(kind)
 
 
@@ -175,6 +203,12 @@ def main():
         if "products" in result:
             print(f"{mode}: a block takes {result['step'] / result['products']:.2f} times its matrix products, "
                   f"{result['step'] * 1e3:.0f} against {result['products'] * 1e3:.0f} ms (target: at most 1.5)")
+    result = in_a_process("prompt-first")
+    if not result["agree"]:
+        sys.exit("a prompt that is kept and one that is computed again disagree")
+    again, once = result["everything"] * GEN_LENGTH, result["first"] + result["later"] * (GEN_LENGTH - 1)
+    print(f"\nprompt-first, 128 steps: {again:.1f} s with the prompt at each step, {once:.1f} s with the prompt once, "
+          f"{again / once:.1f} times as fast ({result['later']:.2f} s / step); the same tokens")
     print(f"\n{'weights':<32}{'in memory, MB':>14}{'whole canvas, s':>17}{'block of 32, s':>16}")
     for name in TYPES:
         result = in_a_process(name)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from minllada_v import InputError
 from minllada_v.chat import END_OF_TURN, EOS, IGNORED, IMAGE, IMAGE_ID, chat_prompt
-from minllada_v.training.conversations import canvas_example, prepare_conversation, training_example, turns
+from minllada_v.training.conversations import canvas_example, parts, prepare_conversation, training_example
 from minllada_v.training.data import WorldData
 from minllada_v.world.lessons import LESSONS
 
@@ -18,23 +18,23 @@ texts = st.lists(st.sampled_from([IMAGE, "What", " ", "\n", "is it?"]), max_size
 
 @pytest.mark.parametrize("sample", CASES["samples"], ids=lambda sample: sample["conversations"][0]["value"][:12])
 def test_golden_training_labels(sample):
-    input_ids, labels, turn_ids = training_example(golden_model()[1], sample["conversations"])
+    input_ids, labels, part_ids = training_example(golden_model()[1], sample["conversations"])
     assert (input_ids, labels) == (sample["input_ids"], sample["labels"])
-    assert len(turn_ids) == len(input_ids)
+    assert len(part_ids) == len(input_ids)
 
 
 def test_golden_turn_ids():
     case = CASES["conversation_ids"]
-    _, _, turn_ids = training_example(golden_model()[1], CASES["samples"][case["sample"]]["conversations"])
-    assert turn_ids == case["ids"]
+    _, _, part_ids = training_example(golden_model()[1], CASES["samples"][case["sample"]]["conversations"])
+    assert [part // 2 for part in part_ids] == case["ids"]
 
 
 def test_a_turn_begins_where_a_user_follows_an_assistant():
     """Neither a second question nor a second answer in a row begins a new turn."""
     speakers = ["human", "human", "gpt", "gpt", "human", "gpt"]
     conversation = [{"from": speaker, "value": "x"} for speaker in speakers]
-    input_ids, _, turn_ids = training_example(golden_model()[1], conversation)
-    ends = [turn for index, turn in zip(input_ids, turn_ids) if index == CASES["special_ids"]["<|eot_id|>"]]
+    input_ids, _, part_ids = training_example(golden_model()[1], conversation)
+    ends = [part // 2 for index, part in zip(input_ids, part_ids) if index == CASES["special_ids"]["<|eot_id|>"]]
     assert ends == [0, 0, 0, 0, 0, 1, 1]  # the system's message comes first
 
 
@@ -44,7 +44,7 @@ def test_labels_are_ids_or_ignored(turns):
     """Every label is the id in its place or -100; all of an answer is a target and no word of a question is."""
     tokenizer = golden_model()[1]
     conversation = [{"from": who, "value": text} for turn in turns for who, text in zip(("human", "gpt"), turn)]
-    input_ids, labels, turn_ids = training_example(tokenizer, conversation)
+    input_ids, labels, part_ids = training_example(tokenizer, conversation)
     assert all(label in (index, IGNORED) for index, label in zip(input_ids, labels))
     target = [index for index, label in zip(input_ids, labels) if label != IGNORED]
     special = {tokenizer.special[token] for token in
@@ -52,17 +52,33 @@ def test_labels_are_ids_or_ignored(turns):
     words = [index for index in target if index not in special]
     expected = [index for _, text in turns for index in tokenizer.encode("assistant") + tokenizer.encode("\n\n" + text)]
     assert words == expected
-    assert turn_ids == sorted(turn_ids) and set(turn_ids) == set(range(len(turns)))
+    assert part_ids == sorted(part_ids) and set(part_ids) == set(range(2 * len(turns)))
 
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(hostile_text, hostile_text), min_size=1, max_size=4))
-def test_the_turns_of_a_chat_are_told_by_its_headers_alone(exchange):
-    """Oracle: the turn ids that `training_example` counts while it puts the same conversation together."""
+def test_the_parts_of_a_chat_are_told_by_its_headers_alone(exchange):
+    """Oracle: the parts put together one by one, in training and, up to the last answer, in use. What stands in the
+    texts forges no part, but a line break may melt with the first one of an answer, which is then all the answer's."""
     tokenizer = golden_model()[1]
+    eot, breaks = tokenizer.token_id(END_OF_TURN), tokenizer.encode("\n\n")
     conversation = [{"from": who, "value": text} for turn in exchange for who, text in zip(("human", "gpt"), turn)]
-    input_ids, _, turn_ids = training_example(tokenizer, conversation)
-    assert turns(tokenizer, input_ids) == turn_ids
+    input_ids, _, part_ids = training_example(tokenizer, conversation)
+    ends = [place + 1 for place, index in enumerate(input_ids) if index == eot][1:]  # of questions and answers, in turn
+    expected, header = [], 2 + len(tokenizer.encode("assistant"))
+    for number, (question, answer) in enumerate(zip(ends[::2], ends[1::2])):
+        start = question + header
+        if input_ids[start:start + len(breaks)] == breaks:
+            start += len(breaks)
+        expected += [2 * number] * (start - len(expected)) + [2 * number + 1] * (answer - start)
+    assert part_ids == expected
+
+    *history, (question, answer) = exchange
+    prompt = chat_prompt(tokenizer, question, 0, history) if IMAGE not in str(exchange) else None
+    if prompt:
+        last = 2 * len(history)
+        assert set(parts(tokenizer, prompt)) == set(range(last + 1))
+        assert parts(tokenizer, prompt + [9] * 3) == parts(tokenizer, prompt) + [last + 1] * 3
 
 
 @pytest.mark.parametrize("message", [{"from": "robot", "value": "x"}, {"from": "gpt"}, {"value": "x"}])
@@ -122,10 +138,11 @@ def test_on_a_canvas_only_the_last_answer_is_asked_for_just_as_in_use(turns, spa
     prompt = chat_prompt(tokenizer, question, 0, history, "Be brief.")
     answer = [*tokenizer.encode(last), tokenizer.token_id(END_OF_TURN)]
     room = len(answer) + spare
-    ids, labels, turn_ids = canvas_example(tokenizer, conversation, 0, room, "Be brief.")
+    ids, labels, part_ids = canvas_example(tokenizer, conversation, 0, room, "Be brief.")
     assert ids == prompt + answer + [tokenizer.token_id(EOS)] * spare
     assert labels == [IGNORED] * len(prompt) + ids[len(prompt):]
-    assert turn_ids[-room:] == [len(turns) - 1] * room and set(turn_ids) == set(range(len(turns)))
+    assert part_ids[:-room] == parts(tokenizer, prompt)
+    assert part_ids[-room:] == [2 * len(turns) - 1] * room and set(part_ids) == set(range(2 * len(turns)))
     with pytest.raises(InputError, match=f"{len(answer)} tokens long, and the canvas only {len(answer) - 1}"):
         canvas_example(tokenizer, conversation, 0, len(answer) - 1)
 

@@ -63,8 +63,8 @@ def test_what_the_small_world_writes_is_read(tmp_path, lines):
     for number in range(30):
         read, example = data.data.training_record(number), data[number]
         record = by_name[read.name]
-        ids, labels, turns = training_example(tokenizer, record["conversations"])
-        assert (example.input_ids, example.labels, example.turn_ids) == (ids, labels, turns)
+        ids, labels, parts = training_example(tokenizer, record["conversations"])
+        assert (example.input_ids, example.labels, example.part_ids) == (ids, labels, parts)
         assert read.video == ("video" in record) and len(example.tiles) == ids.count(IMAGE_ID)
         expected = ([video_tiles(read.pictures, model.config.vision.image_size)] if read.video else
                     picture_tiles(read.pictures, model.config))

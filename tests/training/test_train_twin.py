@@ -1,4 +1,4 @@
-"""Training the autoregressive twin, and with dialogue-causal attention: the loss and the step are those of the plain
+"""Training the autoregressive twin, and with the masks of `--attention`: the loss and the step are those of the plain
 functions, nothing else differs from the usual way, and a checkpoint says how it will have to be asked."""
 
 import json
@@ -19,12 +19,13 @@ from minllada_v.answer import encode_images
 from minllada_v.autoregressive import next_token_loss
 from minllada_v.chat import EOS, IGNORED, MASK
 from minllada_v.config_json import check_config
+from minllada_v.convert import convert
 from minllada_v.evaluation.likelihood import answer_bounds
-from minllada_v.loss import masked_loss
+from minllada_v.loss import masked_loss, training_loss
 from minllada_v.masking import draw_uniform, mask_by_time
 from minllada_v.tensor_names import released_name
 from minllada_v.train import main
-from minllada_v.training.batch import denoiser, pad, splice_batch
+from minllada_v.training.batch import denoiser, masked, pad, splice_batch
 from minllada_v.training.checkpoints import Log
 from minllada_v.training.data import Record
 from minllada_v.training.distributed import Learner, own_weights
@@ -34,6 +35,7 @@ from minllada_v.training.objectives import (
     choose_objective,
     choose_trainable,
     picture_features,
+    target_weights,
 )
 from minllada_v.training.settings import Settings
 from minllada_v.training.start import from_checkpoint
@@ -41,7 +43,8 @@ from minllada_v.world.samples import draw_sample
 
 TOKENIZER = golden_model()[1]
 PADDING = TOKENIZER.token_id(EOS)
-WAYS = {"twin": ["--autoregressive"], "dialogue-causal": ["--attention", "dialogue-causal"]}
+WAYS = {"twin": ["--autoregressive"], "dialogue-causal": ["--attention", "dialogue-causal"],
+        "prompt-first": ["--attention", "prompt-first"]}
 seeds = st.integers(0, 2**32)
 
 
@@ -59,7 +62,7 @@ def learner(**options) -> Learner:
 
 def padded(examples: list[Example]) -> list[torch.Tensor]:
     """What `pad` gives, where the model is."""
-    return [part.to(DEVICE) for part in pad([(it.input_ids, it.labels, it.turn_ids) for it in examples], PADDING)]
+    return [part.to(DEVICE) for part in pad([(it.input_ids, it.labels, it.part_ids) for it in examples], PADDING)]
 
 
 def world_examples(seed: int, count: int, canvas: int | None = None) -> tuple[list[Example], list[list]]:
@@ -95,8 +98,8 @@ def test_the_twin_learns_by_the_next_token_loss_whatever_the_time_and_the_masks(
 def test_with_dialogue_causal_attention_the_masked_loss_is_that_of_a_network_handed_the_turns(seed, count, time):
     examples, pictures = world_examples(seed, count)
     causal, usual = learner(attention="dialogue-causal"), learner()
-    input_ids, labels, turn_ids = padded(examples)
-    batch = splice_batch(input_ids, labels, [encode_images(causal.model, shown) for shown in pictures], turn_ids)
+    input_ids, labels, part_ids = padded(examples)
+    batch = splice_batch(input_ids, labels, [encode_images(causal.model, shown) for shown in pictures], part_ids // 2)
     uniform = torch.cat([draw_uniform(row[None], torch.Generator().manual_seed(number))
                          for number, row in enumerate(batch.labels)])
     times = torch.full((count,), time, device=DEVICE)
@@ -104,20 +107,46 @@ def test_with_dialogue_causal_attention_the_masked_loss_is_that_of_a_network_han
     expected = masked_loss(denoiser(causal.model, batch), batch.ids, batch.labels, TOKENIZER.token_id(MASK), masks)
     assert_close(causal(examples, times, range(count)), expected)
     differs = [not torch.isclose(one, other) for one, other in zip(usual(examples, times, range(count)), expected)]
-    assert differs == [len(set(it.turn_ids)) > 1 for it in examples] or count > 1  # filling up rounds differently
+    assert differs == [max(it.part_ids) > 1 for it in examples] or count > 1  # filling up rounds differently
+
+
+@settings(deadline=None, max_examples=6)
+@given(seeds, st.floats(0.1, 0.9), st.sampled_from([None, 40]))
+def test_prompt_first_the_masked_loss_is_that_of_a_network_handed_the_table(seed, time, canvas):
+    """Oracle: the plain loss of a network with a table of who sees whom, put together place by place. It is another
+    than the loss of a network in which all see all."""
+    [_, example], [_, pictures] = world_examples(seed, 2, canvas)
+    first, usual = learner(attention="prompt-first", canvas=canvas), learner(canvas=canvas)
+    features = encode_images(first.model, pictures)
+    input_ids, labels, part_ids = padded([example])
+    batch = splice_batch(input_ids, labels, [features], part_ids)
+    its_parts = batch.part_ids[0].tolist()
+    assert max(its_parts) == 3
+    table = torch.tensor([[key <= query for key in its_parts] for query in its_parts], device=DEVICE)
+
+    def denoise(ids, masked_places):
+        hidden_states = first.model.language_model(first.model.embed(ids, features), masked(table[None, None]))
+        return first.model.language_model.lm_head(hidden_states[masked_places])
+
+    times, uniform = torch.tensor([time], device=DEVICE), draw_uniform(batch.labels, torch.Generator().manual_seed(3))
+    weights = target_weights(batch.labels, PADDING, PADDING_WEIGHT if canvas else 1.0)
+    expected = training_loss(denoise, batch.ids, batch.labels, TOKENIZER.token_id(MASK), times, uniform, mask_by_time,
+                             weights)
+    assert_close(first([example], times, [3]), expected)
+    assert not torch.isclose(usual([example], times, [3]), expected)
 
 
 @pytest.mark.parametrize("dialogue_causal", [True, False])
 def test_what_is_asked_of_an_earlier_turn_cannot_see_a_later_one(dialogue_causal):
     """Only the first turn is asked here, and the second one is changed."""
     [_, example], _ = world_examples(5, 2)
-    second = [place for place, turn in enumerate(example.turn_ids) if turn == 1]
-    labels = [label if turn == 0 else IGNORED for label, turn in zip(example.labels, example.turn_ids)]
+    second = [place for place, part in enumerate(example.part_ids) if part > 1]
+    labels = [label if part < 2 else IGNORED for label, part in zip(example.labels, example.part_ids)]
     losses = []
     for word in (7, 8):
         ids = [word if place in second else index for place, index in enumerate(example.input_ids)]
         losses.append(learner(attention="dialogue-causal" if dialogue_causal else None)(
-            [Example(ids, labels, example.turn_ids, example.tiles)], torch.tensor([0.6]), [1]).item())
+            [Example(ids, labels, example.part_ids, example.tiles)], torch.tensor([0.6]), [1]).item())
     assert (losses[0] == losses[1]) == dialogue_causal
 
 
@@ -198,7 +227,7 @@ def test_every_way_learns_from_the_same_examples_in_the_same_order(tmp_path, mon
         seen.clear()
         assert main(command(tmp_path / str(number), data, *options, "--steps", "3")) == 0
         orders.append(list(seen))
-    assert orders[0] == orders[1] == orders[2] != orders[3] and sum(map(len, orders[0])) == 9
+    assert orders[0] == orders[1] == orders[2] == orders[3] != orders[4] and sum(map(len, orders[0])) == 9
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -222,13 +251,13 @@ def test_interrupted_and_started_again_the_numbers_are_the_same(tmp_path, monkey
         assert same_files(tmp_path / "cut" / name, tmp_path / "whole" / name)
 
 
-def test_the_three_ways_differ_and_a_run_cannot_change_from_one_to_another(tmp_path, capsys):
+def test_the_ways_differ_and_a_run_cannot_change_from_one_to_another(tmp_path, capsys):
     data, losses = write(tmp_path, turns=2), []
     for number, options in enumerate(([], *WAYS.values())):
         assert main(command(tmp_path / str(number), data, *options, "--steps", "1")) == 0
         losses.append(json.loads((tmp_path / str(number) / "log.jsonl").read_text().splitlines()[0])["loss"])
-    assert len(set(losses)) == 3
-    for number, options in ((0, WAYS["twin"]), (1, []), (1, WAYS["dialogue-causal"]), (2, [])):
+    assert len(set(losses)) == 4
+    for number, options in ((0, WAYS["twin"]), (1, []), (1, WAYS["dialogue-causal"]), (2, []), (3, [])):
         assert main(command(tmp_path / str(number), data, *options, "--steps", "1")) == 2
         assert "holds a run with" in capsys.readouterr().err
 
@@ -266,8 +295,42 @@ def test_a_diffusion_model_that_starts_from_a_twin_is_none(tmp_path):
     assert isinstance(answer(*load_pretrained(tmp_path / "two/last", "cpu"), "What?"), str)
 
 
+def test_a_prompt_first_model_says_so_until_it_is_trained_in_another_way(tmp_path, capsys):
+    """Whatever it starts from; dialogue-causal attention is not remembered. Adapters keep the way of their base."""
+    data, before = write(tmp_path), json.loads((CHECKPOINT / "config.json").read_text()) | {"system": "Be brief."}
+    configs, first = [], str(tmp_path / "0/last")
+    for number, (start, *options) in enumerate(([CHECKPOINT, *WAYS["prompt-first"]], [first, *WAYS["twin"]],
+                                                [first, *WAYS["dialogue-causal"]], [first])):
+        words = command(tmp_path / str(number), data, *options, "--steps", "1", "--from", start)
+        assert main(words) == 0
+        configs.append(json.loads((tmp_path / f"{number}/last/config.json").read_text()))
+    assert configs == [before | {"attention": "prompt-first"}, before | {"autoregressive": True}, before, before]
+
+    model, tokenizer = load_pretrained(first, DEVICE)
+    answers = json.loads((tmp_path / "0/log.jsonl").read_text().splitlines()[-1])["answers"]
+    assert model.config.attention == "prompt-first" and answers
+    for said in answers:  # the sample answers are already written in its way
+        shown = [picture(0)] if "<image>" in said["question"] else []
+        assert said["answer"] == answer(model, tokenizer, said["question"], shown, sampler=SamplerConfig(3))
+    convert(Path(first), tmp_path / "small", bits=8)
+    assert load_pretrained(tmp_path / "small", DEVICE)[0].config.attention == "prompt-first"
+    capsys.readouterr()
+    assert generate.main(["--weights", first, *COMMAND, "--prompt", "What?", "--gen-length", "3"]) == 0
+    assert capsys.readouterr().out == answer(model, tokenizer, "What?", sampler=SamplerConfig(3)) + "\n"
+
+    adapting = ["--out", str(tmp_path / "a"), "--data", str(data), "--lora", "2", "--steps", "1", "--held-out", "0",
+                *COMMAND, "--from"]
+    for start, options, words in ((first, [], "give --attention prompt-first"),
+                                  (first, WAYS["dialogue-causal"], "give --attention prompt-first"),
+                                  (str(CHECKPOINT), WAYS["prompt-first"], "leave out --attention prompt-first")):
+        assert main([*adapting, start, *options]) == 2
+        assert words in capsys.readouterr().err
+    assert main([*adapting, first, *WAYS["prompt-first"]]) == 0
+
+
 @pytest.mark.parametrize("options, words", [
     (["--autoregressive", "--attention", "dialogue-causal"], "not beside --autoregressive"),
+    (["--autoregressive", "--attention", "prompt-first"], "not beside --autoregressive"),
     (["--stage", "align", "--attention", "dialogue-causal"], "for --stage tune"),
     (["--attention", "causal"], "invalid choice")])
 def test_options_that_make_no_sense_together_are_named(tmp_path, capsys, options, words):
@@ -280,3 +343,15 @@ def test_options_that_make_no_sense_together_are_named(tmp_path, capsys, options
 def test_nonsense_in_config_json_is_named(value):
     with pytest.raises(InputError, match="here: autoregressive must be true or false"):
         check_config(json.loads((CHECKPOINT / "config.json").read_text()) | {"autoregressive": value}, "here")
+
+
+@pytest.mark.parametrize("values, words", [
+    ({"attention": "dialogue-causal"}, "here: attention is 'dialogue-causal', and only 'prompt-first' is supported"),
+    ({"attention": True}, "attention is True"),
+    ({"attention": "prompt-first", "autoregressive": True}, "cannot stand beside attention 'prompt-first'")])
+def test_attention_in_config_json_is_checked(values, words):
+    plain = json.loads((CHECKPOINT / "config.json").read_text())
+    assert check_config(plain | {"attention": None}, "here") == check_config(plain, "here")
+    assert check_config(plain | {"attention": "prompt-first"}, "here").attention == "prompt-first"
+    with pytest.raises(InputError, match=words):
+        check_config(plain | values, "here")

@@ -69,7 +69,8 @@ def ask(model, tokenizer, sample, write) -> str:
     question = sample.conversation[0]["value"].removeprefix("<image>\n")
     prompt = prompt_ids(tokenizer, question, features, system=model.config.system)
     if write is None:
-        *_, [(_, last)] = sample_all(model, [prepare(model, tokenizer, prompt, SamplerConfig(CANVAS))], [features])
+        canvas = prepare(model, tokenizer, prompt, SamplerConfig(CANVAS))
+        *_, [(_, last)] = sample_all(model, tokenizer, [canvas], [features])
         return answer_text(tokenizer, last)
     mask_id, turn, *forbidden = map(tokenizer.token_id, (MASK, END_OF_TURN, EOS, BOS, START_HEADER, END_HEADER))
     said = write(lambda canvas: model(canvas, features), prompt, CANVAS, CANVAS, CANVAS, mask_id, forbidden, [[turn]])
