@@ -41,7 +41,7 @@ import measure  # noqa: E402
 import plan  # noqa: E402
 import run as study  # noqa: E402
 
-TRAINED = [figure for figure in plan.FIGURES if figure != "steps"]
+TRAINED = [figure for figure in plan.FIGURES if figure != "orders"]
 SCALES = {"full": plan.FULL, "quick": plan.QUICK}
 
 
@@ -50,6 +50,15 @@ def without(command: str, run: plan.Run, *options: str) -> str:
     for option in options:
         command = command.replace(option, "")
     return command.replace(run.name, "RUN")
+
+
+def training_options(words: list[str]) -> list[str]:
+    """What a command says to `minllada_v.train`, whether it calls that or a script around it; [] for another one."""
+    if words[1:3] == ["-m", "minllada_v.train"]:
+        return words[3:]
+    if words[1:3] == ["tutorials/study/padding.py", "--padding"]:
+        return words[4:]
+    return words[words.index("--out"):] if words[1] == "tutorials/study/along.py" else []
 
 
 # The plan.
@@ -65,8 +74,8 @@ def test_every_command_is_sound_and_has_what_it_needs(figure, scale):
 
     def check(command: str):
         words = shlex.split(command)
-        if words[:3] == ["python", "-m", "minllada_v.train"]:
-            [stage] = parse_arguments(words[3:])
+        if options := training_options(words):
+            [stage] = parse_arguments(options)
             for needed in (stage.start, stage.language, stage.vision):
                 assert needed is None or str(needed.parent) in there, command
             assert stage.data is None or str(stage.data) in sets, command
@@ -75,6 +84,9 @@ def test_every_command_is_sound_and_has_what_it_needs(figure, scale):
         elif words[1] == "tutorials/study/lessons.py":
             out, counts = words[words.index("--out") + 1], words[words.index("--counts") + 1:words.index("--out")]
             sets.update(f"{out}/{count}.json" for count in counts)
+        elif words[1] == "tutorials/study/plain_heads.py":
+            assert str(Path(words[words.index("--from") + 1]).parent) in there
+            there.add(str(Path(words[words.index("--out") + 1]).parent))
         else:
             assert words[:2] == ["python", "tutorials/study/measure.py"]
             assert "--weights" not in words or str(Path(words[words.index("--weights") + 1]).parent) in there
@@ -87,29 +99,39 @@ def test_every_command_is_sound_and_has_what_it_needs(figure, scale):
 
 
 def test_the_study_is_as_large_as_it_says():
-    """Four sizes that are 16 times apart, three seeds; quick takes about a quarter of the updates."""
+    """Four sizes that are 16 times apart, three seeds and more; small sets come 128 times or until 4,000 updates."""
     assert len(plan.SIZES) >= 4 and plan.SIZES[-1] == 16 * plan.SIZES[0] and list(plan.SIZES) == sorted(plan.SIZES)
     assert len(plan.SEEDS) >= 3 and plan.SIZES[-1] == plan.BATCH * plan.UPDATES
+    assert len(plan.FULL.more_seeds) >= 4 and len(plan.FULL.many_seeds) >= 8
+    assert max(plan.REPEATED.values()) == 128
+    assert max(size // plan.BATCH * epochs for size, epochs in plan.REPEATED.items()) == 4000
     updates = [sum(int(number) for figure in TRAINED for run in plan.RUNS[figure]("F", scale)
-                   for command in run.commands for number in re.findall(r"train .*--steps (\d+)", command))
+                   for command in run.commands for number in re.findall(r" --out .*--steps (\d+)", command))
                for scale in (plan.FULL, plan.QUICK)]
-    assert 0.2 < updates[1] / updates[0] < 0.45
+    assert updates[1] / updates[0] < 0.1
 
 
-@pytest.mark.parametrize("figure, options", [("data", plan.METHODS), ("attention", plan.ATTENTION)])
-def test_runs_that_are_compared_differ_by_one_option(figure, options):
-    runs = plan.RUNS[figure]("F", plan.FULL)
-    key = "method" if figure == "data" else "attention"
-    pairs = {}
-    for run in runs:
+DIFFER = {  # what tells compared runs apart, and all that they may differ by
+    "data": ("method", [" --autoregressive"]),
+    "rates": ("heads", ["/vision/last", "/plain/last"]),
+    "repeats": ("method", [" --autoregressive", "/vision/last", "/plain/last", " 1.2e-3", " 6e-4"]),
+    "masks": ("mask", [" --attention dialogue-causal", " --attention prompt-first", "-prompt-first/last", "/last"]),
+    "padding": ("padding", [f" --padding {way}" for way in plan.PADDINGS]),
+}
+
+
+@pytest.mark.parametrize("figure", DIFFER)
+def test_runs_that_are_compared_differ_by_one_thing(figure):
+    key, differences = DIFFER[figure]
+    compared = {}
+    for run in plan.RUNS[figure]("F", plan.FULL):
         others = tuple(value for name, value in run.settings.items() if name != key)
-        pairs.setdefault((run.seed, others), []).append(run)
-    assert pairs
-    for one, other in pairs.values():
-        assert one.settings[key] != other.settings[key]
-        stripped = [[without(command, run, *filter(None, options.values())) for command in run.commands]
-                    for run in (one, other)]
-        assert stripped[0] == stripped[1] and one.commands[0].count("--seed") == 1
+        compared.setdefault((run.seed, others), []).append(run)
+    assert compared
+    for runs in compared.values():
+        assert len({run.settings[key] for run in runs}) == len(runs) > 1
+        assert len({tuple(without(command, run, *differences) for command in run.commands) for run in runs}) == 1
+        assert all(run.commands[0].count("--seed") == 1 for run in runs)
 
 
 def test_with_and_without_alignment_models_learn_for_as_many_updates():
@@ -213,11 +235,11 @@ def test_right_answers_are_counted_by_ability_and_by_turn():
     questions = [Question("1", "dialogue", (("What?", (first,)), ("And?", (second,)))),
                  Question("2", "dialogue", (("What?", (first,)), ("And?", ("never",)))),
                  Question("3", "colour", (("What?", (first,)),)), Question("4", "colour", (("What?", ("never",)),))]
-    assert measure.right_answers(judge(3, model), questions) == {
+    assert measure.right_answers(measure.ask(judge(3, model), questions)) == {
         "dialogue": [1, 2], "turn 1": [2, 2], "turn 2": [1, 2], "colour": [1, 2]}
     broken = [Question("5", "colour", (("<image> <image>", ("red",)),), images=(picture(0),))]
     with pytest.raises(InputError):
-        measure.right_answers(judge(3), broken)
+        measure.ask(judge(3), broken)
 
 
 # Making runs.
@@ -228,33 +250,33 @@ def printing(run: str, seed: int, seconds: float = 0.0, code: int = 0) -> plan.R
     script = (f"import json, sys, time; open({run!r}, 'a').write('x'); time.sleep({seconds}); "
               "print(json.dumps({'gen_length': 5, 'right': {'colour': [3, 4], 'turn 1': [9, 9]}})); "
               f"print('because', file=sys.stderr); sys.exit({code})")
-    return plan.Run(Path(run).name, seed, {"remasking": "random", "steps": 5}, (f"python -c {shlex.quote(script)}",))
+    return plan.Run(Path(run).name, seed, {"aligned": True, "updates": 5}, (f"python -c {shlex.quote(script)}",))
 
 
 def planned(monkeypatch, runs: list[plan.Run]):
-    monkeypatch.setitem(plan.RUNS, "steps", lambda folder, scale: runs)
+    monkeypatch.setitem(plan.RUNS, "stages", lambda folder, scale: runs)
 
 
 def test_a_run_is_made_once_and_its_result_says_how(tmp_path, monkeypatch):
     runs = [printing(str(tmp_path / name), seed) for seed, name in enumerate("abc")]
     planned(monkeypatch, runs)
     for _ in range(2):
-        study.work("steps", tmp_path / "work", tmp_path / "results", False, 2)
-    entries = sorted(figures.read_results("steps", tmp_path / "results"), key=lambda entry: entry["run"])
+        study.work("stages", tmp_path / "work", tmp_path / "results", False, 2)
+    entries = sorted(figures.read_results("stages", tmp_path / "results"), key=lambda entry: entry["run"])
     assert [(tmp_path / name).read_text() for name in "abc"] == ["x"] * 3
     for seed, entry in enumerate(entries):
         assert entry["seed"] == seed and entry["commands"] == list(runs[seed].commands) and entry["seconds"] > 0
-        assert entry["accuracy"] == 75 and entry["right"]["turn 1"] == [9, 9] and entry["steps"] == 5
+        assert entry["accuracy"] == 75 and entry["right"]["turn 1"] == [9, 9] and entry["updates"] == 5
     planned(monkeypatch, [*runs, printing(str(tmp_path / "d"), 7)])
-    study.work("steps", tmp_path / "work", tmp_path / "results", False, 2)
-    assert len(figures.read_results("steps", tmp_path / "results")) == 4 and (tmp_path / "a").read_text() == "x"
+    study.work("stages", tmp_path / "work", tmp_path / "results", False, 2)
+    assert len(figures.read_results("stages", tmp_path / "results")) == 4 and (tmp_path / "a").read_text() == "x"
 
 
 def test_a_run_that_fails_is_named_with_its_reason_and_the_others_are_kept(tmp_path, monkeypatch):
     planned(monkeypatch, [printing(str(tmp_path / "good"), 1), printing(str(tmp_path / "bad"), 2, 0.2, code=3)])
     with pytest.raises(RunError, match="(?s)ended with code 3; .*bad.txt ends with: because"):
-        study.work("steps", tmp_path / "work", tmp_path / "results", False, 1)
-    assert [entry["run"] for entry in figures.read_results("steps", tmp_path / "results")] == ["good"]
+        study.work("stages", tmp_path / "work", tmp_path / "results", False, 1)
+    assert [entry["run"] for entry in figures.read_results("stages", tmp_path / "results")] == ["good"]
 
 
 KILLED = """
@@ -264,8 +286,8 @@ import plan, run
 from pathlib import Path
 from test_study import printing
 base = Path({base!r})
-plan.RUNS["steps"] = lambda folder, scale: [printing(str(base / "quick"), 1), printing(str(base / "slow"), 2, 3.0)]
-run.work("steps", base / "work", base / "results", False, 1)
+plan.RUNS["stages"] = lambda folder, scale: [printing(str(base / "quick"), 1), printing(str(base / "slow"), 2, 3.0)]
+run.work("stages", base / "work", base / "results", False, 1)
 """
 
 
@@ -281,15 +303,15 @@ def test_killed_it_leaves_a_lock_to_its_last_child_and_then_goes_on_where_it_was
     runs = [printing(str(tmp_path / "quick"), 1), printing(str(tmp_path / "slow"), 2)]
     planned(monkeypatch, [runs[0], plan.Run("slow", 2, runs[1].settings, runs[1].commands)])
     with pytest.raises(InputError, match="a study is at work"):
-        study.work("steps", tmp_path / "work", tmp_path / "results", False, 1)
+        study.work("stages", tmp_path / "work", tmp_path / "results", False, 1)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
-            study.work("steps", tmp_path / "work", tmp_path / "results", False, 1)
+            study.work("stages", tmp_path / "work", tmp_path / "results", False, 1)
             break
         except InputError:
             time.sleep(0.2)
-    assert {entry["run"] for entry in figures.read_results("steps", tmp_path / "results")} == {"quick", "slow"}
+    assert {entry["run"] for entry in figures.read_results("stages", tmp_path / "results")} == {"quick", "slow"}
     assert (tmp_path / "slow").read_text() == "xx"
 
 
@@ -330,8 +352,15 @@ def entries_of(figure: str) -> list[dict]:
     for number, run in enumerate(plan.RUNS[figure]("F", plan.FULL)):
         names = ("colour", "shape", "count", "describe", "dialogue", "turn 1", "turn 2")
         right = {name: [number % 10, 10] for name in names}
-        made.append({"run": run.name, "seed": run.seed, **run.settings, "accuracy": number % 100, "gen_length": 20,
-                     "right": right})
+        entry = {"run": run.name, "seed": run.seed, **run.settings, "accuracy": number % 100, "gen_length": 20,
+                 "right": right, "wrong_length": number % 100, "tokens": 10 * number + 10, "passes": 5,
+                 "each": "01" * (number % 7) + "1" * 20}
+        if figure == "repeats":
+            each = run.settings["samples"] // plan.BATCH
+            entry["curve"] = [{"updates": each * epochs, "loss": 1.5, "right": {"colour": [number, 100]}}
+                              for epochs in plan.MARKS if epochs < run.settings["epochs"]]
+            entry["curve"].append({"updates": each * run.settings["epochs"], "loss": 2, "right": {"colour": [9, 10]}})
+        made.append(entry)
     return made
 
 
@@ -343,14 +372,23 @@ def test_every_run_of_the_plan_has_its_place_in_the_table_and_in_the_figure(figu
     text = figures.table(figure, entries)
     assert figures.table(figure, entries[::-1]) == text
     assert figures.chart(figure, entries).size[0] == 800
-    if figure in ("stages", "steps"):
-        found = figures.by_stages(entries) if figure == "stages" else figures.by_steps(entries)
+    tables = {"stages": figures.by_stages, "rates": figures.by_rate}
+    if figure in tables:
+        found = tables[figure](entries)
         values = [value for numbers in found.values() for seeds in numbers.values() for value in seeds.values()]
         assert sorted(values) == sorted(entry["accuracy"] for entry in entries)
     if figure == "data":
         assert all(f"{size} samples" in text for size in plan.SIZES)
         assert all(f"{updates} updates" in text for updates in (*plan.LONGER, plan.UPDATES))
         assert figures.table(figure, entries, "describe") != text
+    if figure == "repeats":
+        for size, epochs in plan.REPEATED.items():
+            found = figures.by_epochs(entries, size)
+            assert [place[1] for place in figures.rows(found)] == sorted({*plan.MARKS, epochs}, key=int)[
+                :1 + sorted({*plan.MARKS, epochs}).index(epochs)]
+            assert {len(seeds) for numbers in found.values() for seeds in numbers.values()} == {4}
+    if figure == "orders":
+        assert len(text.splitlines()) == 1 + len(plan.STEPS) * len(plan.RULES)
     assert len(text.splitlines()) > 2 and figures.table(figure, []) == figures.NOTHING.format(figure)
     assert figures.chart(figure, []).size[0] == 800
 

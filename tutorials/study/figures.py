@@ -10,15 +10,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 
+from intervals import orders_chart, orders_table
 from PIL import Image
+from plan import QUESTIONS
 
 from minllada_v.drawing.charts import stack
 from minllada_v.drawing.curve import line_chart
 
 RESULTS = Path(__file__).parent / "results"
-T95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571}  # by seeds: what 97.5 % of Student's t lie below
-WAYS = ("diffusion", "autoregression", "bidirectional", "dialogue-causal", "low confidence", "random", "tuning alone",
-        "alignment first")  # as they stand side by side, whichever was done first
+T95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365}  # by seeds: 97.5 % of Student's t
+WAYS = (  # as they stand side by side, whichever was done first
+    "diffusion", "autoregression", "autoregression without likeness", "that look for likeness", "drawn at random",
+    "bidirectional", "dialogue-causal", "prompt-first", "low confidence", "random", "margin", "entropy",
+    "left to right", "revising", "asked", "tenth", "unasked", "batch", "tuning alone", "alignment first")
 NOTHING = "no results yet: python tutorials/study/run.py {}"
 
 Place = tuple[str, float]  # a row of the table, and where it stands on the axis
@@ -76,9 +80,30 @@ def usual_updates(entries: Sequence[dict]) -> int | None:
     return max(((entry["samples"], entry["updates"]) for entry in entries), default=(0, None))[1]
 
 
+def by_rate(entries: Sequence[dict]) -> Table:
+    return sort_out(entries, lambda entry: entry["heads"],
+                    lambda entry: {(f"rate {entry['rate']}", float(entry["rate"])): percent(entry)})
+
+
+def by_epochs(entries: Sequence[dict], samples: int, ability: str | None = None, loss: bool = False) -> Table:
+    """Of the runs on so many samples, what was measured along the way: right answers, or the held-out loss."""
+    def places(entry: dict) -> dict[Place, float]:
+        each = entry["curve"][-1]["updates"] // entry["epochs"]
+        return {(f"{mark['updates'] // each} epochs", mark["updates"] // each):
+                mark["loss"] if loss else percent(with_accuracy(mark), ability) for mark in entry["curve"]}
+
+    return sort_out([entry for entry in entries if entry["samples"] == samples], lambda entry: entry["method"], places)
+
+
+def with_accuracy(mark: dict) -> dict:
+    """A mark of a curve, in the form of a result."""
+    right, asked = map(sum, zip(*mark["right"].values()))
+    return mark | {"accuracy": 100 * right / asked}
+
+
 def by_turn(entries: Sequence[dict]) -> Table:
     """Of dialogues the first turn, the second one, and both; and questions that stand alone."""
-    return sort_out(entries, lambda entry: entry["attention"], lambda entry: {
+    return sort_out(entries, lambda entry: entry["mask"], lambda entry: {
         ("first turn", 1): percent(entry, "turn 1"), ("second turn", 2): percent(entry, "turn 2"),
         ("both turns", 3): percent(entry, "dialogue"), ("no dialogue", 4): alone(entry)})
 
@@ -89,10 +114,9 @@ def alone(entry: dict) -> float:
     return 100 * right / asked
 
 
-def by_steps(entries: Sequence[dict], ability: str | None = None) -> Table:
-    """Steps are counted as the built-in model takes them: with none given, one a token."""
-    return sort_out(entries, lambda entry: entry["remasking"].replace("_", " "), lambda entry: {
-        (f"{entry['steps'] or 'all'} steps", entry["steps"] or entry["gen_length"]): percent(entry, ability)})
+def by_padding(entries: Sequence[dict]) -> Table:
+    return sort_out(entries, lambda entry: entry["padding"], lambda entry: {
+        ("right answers", 1): percent(entry), ("of wrong length", 2): 100 * entry["wrong_length"] / QUESTIONS})
 
 
 def by_stages(entries: Sequence[dict], ability: str | None = None) -> Table:
@@ -105,14 +129,24 @@ def rows(found: Table) -> list[Place]:
     return sorted({place for numbers in found.values() for place in numbers}, key=lambda place: place[1])
 
 
-def text_table(found: Table) -> str:
-    """Mean, lowest and highest of each way; where there are two of them also the second less the first, seed by seed,
-    with the interval that holds the true difference in 95 of 100 such studies (Student's t)."""
-    names, lines = list(found), []
-    for place in rows(found):
-        numbers = [found[name].get(place, {}) for name in names]
-        lines.append([place[0], *map(of_seeds, numbers), difference(*numbers) if len(names) == 2 else ""])
-    lines.insert(0, ["right answers, %", *names, "difference" if any(line[-1] for line in lines) else ""])
+def text_table(found: Table, unit: str = "right answers, %") -> str:
+    """Mean, lowest and highest of each way; and each way less the first, seed by seed, with the interval that holds the
+    true difference in 95 of 100 such studies (Student's t): beside them if there are two ways, else below."""
+    names = list(found)
+    numbers = {place: [found[name].get(place, {}) for name in names] for place in rows(found)}
+    means = [[place[0], *map(of_seeds, ways)] for place, ways in numbers.items()]
+    gaps = [[place[0], *(difference(ways[0], way) for way in ways[1:])] for place, ways in numbers.items()]
+    if len(names) == 2:
+        both = [[*line, gap] for line, (_, gap) in zip(means, gaps)]
+        return in_columns([[unit, *names, "difference" if any(line[-1] for line in both) else ""], *both])
+    text = in_columns([[unit, *names], *means])
+    if len(names) > 2:
+        text += "\n\n" + in_columns([[f"less {names[0]}", *names[1:]], *gaps])
+    return text
+
+
+def in_columns(lines: Sequence[Sequence[str]]) -> str:
+    """The first column to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*lines)]
     return "\n".join("  ".join(cell.rjust(width) if number else cell.ljust(width) for number, (cell, width)
                                in enumerate(zip(line, widths))).rstrip() for line in lines)
@@ -142,29 +176,48 @@ def table(figure: str, entries: Sequence[dict], ability: str | None = None) -> s
         return NOTHING.format(figure)
     if figure == "data":
         return f"{text_table(by_samples(entries, ability))}\n\n{text_table(by_updates(entries, ability))}"
-    if figure == "attention":
-        return text_table(by_turn(entries))
-    return text_table({"steps": by_steps, "stages": by_stages}[figure](entries, ability))
+    if figure == "repeats":
+        return "\n\n".join(text_table(by_epochs(entries, size, ability), f"{size} samples, right %")
+                           for size in sizes(entries))
+    if figure == "orders":
+        return orders_table(entries, ability)
+    return text_table({"rates": by_rate, "masks": by_turn, "padding": by_padding, "stages": by_stages}[figure](entries))
+
+
+def sizes(entries: Sequence[dict]) -> list[int]:
+    return sorted({entry["samples"] for entry in entries})
 
 
 def chart(figure: str, entries: Sequence[dict]) -> Image.Image:
-    """The figure: means as dots, and for each a bar from the lowest seed to the highest. Steps, which change little,
-    are drawn from a height near the lowest number on, once over all questions and once for counting."""
-    if figure == "steps":
-        return stack([draw(found, zoomed=True) for found in (by_steps(entries), by_steps(entries, "count"))])
-    tables = {"data": (by_samples, by_updates), "attention": (by_turn,), "stages": (by_stages,)}
+    """The figure: means as dots, and for each a bar from the lowest seed to the highest. Of "repeats" right answers
+    stand on the left and the held-out loss on the right, a row for each size; of "orders" bars are 95 % intervals."""
+    if figure == "orders":
+        return orders_chart(entries)
+    if figure == "repeats":
+        return stack([pair(by_epochs(entries, size), by_epochs(entries, size, loss=True), f"{size} samples")
+                      for size in sizes(entries)] or [draw({})])
+    tables = {"data": (by_samples, by_updates), "rates": (by_rate,), "masks": (by_turn,), "padding": (by_padding,),
+              "stages": (by_stages,)}
     return stack([draw(tabulate(entries)) for tabulate in tables[figure]])
 
 
-def draw(found: Table, zoomed: bool = False) -> Image.Image:
+def pair(right: Table, loss: Table, title: str) -> Image.Image:
+    """Right answers and loss of one size side by side."""
+    most = max(value for numbers in loss.values() for of_seed in numbers.values() for value in of_seed.values())
+    both = Image.new("RGB", (800, 250), "white")
+    both.paste(draw(right, f"{title}: right answers, %", size=(400, 250)), (0, 0))
+    both.paste(draw(loss, "held-out loss", (0, math.ceil(2 * most) / 2), size=(400, 250)), (400, 0))
+    return both
+
+
+def draw(found: Table, title: str = "right answers, %", y_range: tuple[float, float] = (0, 100),
+         size: tuple[int, int] = (800, 340)) -> Image.Image:
     """One chart, with the rows of the table evenly spaced along its axis."""
     places, series = rows(found), {}
-    lowest = min((value for numbers in found.values() for of_seed in numbers.values() for value in of_seed.values()),
-                 default=0)
-    bottom = max(0, math.floor(lowest / 10 - 0.5) * 10) if zoomed else 0
     for number, (name, numbers) in enumerate(found.items()):
-        beside = 0.03 * (number - (len(found) - 1) / 2)  # so that bars do not hide each other
+        beside = 0.06 * (number - (len(found) - 1) / 2)  # so that bars do not hide each other
         series[name] = [(row + beside, mean(of_seed), min(of_seed), max(of_seed)) for row, place in enumerate(places)
                         if (of_seed := list(numbers.get(place, {}).values()))]
-    names = [name for name, _ in places] or ["no results yet"]
-    return line_chart(series, "", "right answers, %", (bottom, 100), size=(800, 340), x_names=names)
+    names = [name.removesuffix(" epochs") for name, _ in places] or ["no results yet"]
+    return line_chart(series, "epochs" if names != [name for name, _ in places] else "", title, y_range, size=size,
+                      x_names=names)

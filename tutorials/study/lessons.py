@@ -26,7 +26,9 @@ ABILITIES = {  # the more often one is named, the more often it is drawn; all in
     "dialogues": ("colour", "shape", "dialogue", "dialogue", "dialogue", "dialogue"),
     "captions": ("describe",),
     "reading": ("colour", "shape", "describe", "describe"),
+    "lists": ("colour", "shape", "describe", "describe"),
 }
+MOST = {"lists": 4}  # shapes, where there may be more
 
 
 def draw(lesson: str, seed: int, split: str = "train") -> Iterator[Sample]:
@@ -34,9 +36,11 @@ def draw(lesson: str, seed: int, split: str = "train") -> Iterator[Sample]:
 
     Of dialogues those about places are left out: they take longer to learn than the study has time for. Their first
     question follows its picture without a line break, which training would see and asking drops (see `chat.py`). In
-    "reading" nothing is shown: what a picture would show is told, in front of the question.
+    "reading" nothing is shown: what a picture would show is told, in front of the question. In "lists" a description
+    leaves out empty squares, so that how long it is depends on the picture.
     """
-    for sample in draw_samples(seed, split, SHAPES, [SIZE], [f"plain {ability}" for ability in ABILITIES[lesson]]):
+    abilities = [f"plain {ability}" for ability in ABILITIES[lesson]]
+    for sample in draw_samples(seed, split, MOST.get(lesson, SHAPES), [SIZE], abilities):
         sample = replace(sample, ability=sample.ability.removeprefix("plain "))
         if sample.ability == "dialogue" and "where" in sample.conversation[2]["value"]:
             continue
@@ -44,6 +48,10 @@ def draw(lesson: str, seed: int, split: str = "train") -> Iterator[Sample]:
             first, *others = sample.conversation
             shown = first | {"value": first["value"].replace("<image>\n", "<image>")}
             sample = replace(sample, conversation=[shown, *others])
+        if lesson == "lists":
+            *others, last = sample.conversation
+            listed = ", ".join(thing for thing in last["value"].split(", ") if thing != "no shape")
+            sample = replace(sample, conversation=[*others, last | {"value": listed}])
         yield told(sample) if lesson == "reading" else sample
 
 

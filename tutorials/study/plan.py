@@ -4,9 +4,10 @@ All start from one vision stage, so that a run is short and all see alike. Whate
 thing that differs between them: for a seed they have the same samples, in the same order, and as many updates.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-FIGURES = ("data", "attention", "steps", "stages")
+FIGURES = ("data", "rates", "repeats", "masks", "orders", "padding", "stages")
 
 UPDATES = 320  # of a run, each on BATCH examples; all times grow with it
 BATCH = 16
@@ -17,9 +18,22 @@ SEEDS = (1, 2, 3)
 VISION_UPDATES, READER_UPDATES = 600, 400  # of what all runs share
 CANVAS, TURN = 12, 3  # tokens of the longest answer: of "questions", and of "dialogues"
 QUESTIONS = 400  # that are asked of a trained model
-STEPS, ASKED = (1, 2, 4, 8, None), 40  # denoising steps (None: one a token); questions of each ability
+STEPS, ASKED = (2, 4, 8, 16), 25  # denoising steps; questions of each ability and of its new wordings
+RULES = ("low_confidence", "random", "margin", "entropy", "left_to_right", "revising")
+LONG_CANVAS = 24  # twice as long as the longest answer of "lists"
+PADDINGS = ("asked", "tenth", "unasked", "batch")
+RATES = ("6e-4", RATE, "2.4e-3")  # that the twin may choose from
+REPEATED = {160: 128, 320: 128, 800: 64, 2000: 32}  # samples, and how often they come: at most 4,000 updates
+MARKS = (1, 4, 16, 64, 128)  # epochs after which a model is asked
 METHODS = {"diffusion": "", "autoregression": " --autoregressive"}
-ATTENTION = {"bidirectional": "", "dialogue-causal": " --attention dialogue-causal"}
+HEADS = {"that look for likeness": "vision", "drawn at random": "plain"}  # and the checkpoint that begins with them
+TWIN_RATES = {"vision": "6e-4", "plain": "1.2e-3"}  # what `rates` found best
+CONTEST = {"diffusion": ("", "vision", RATE), "autoregression": (" --autoregressive", "vision", TWIN_RATES["vision"]),
+           "autoregression without likeness": (" --autoregressive", "plain", TWIN_RATES["plain"])}
+MASKS = {  # what each starts from, and the options of training and of asking
+    "bidirectional": ("talker", "", ""),
+    "dialogue-causal": ("talker", " --attention dialogue-causal", " --attention dialogue-causal"),
+    "prompt-first": ("talker-prompt-first", " --attention prompt-first", "")}
 
 
 @dataclass(frozen=True)
@@ -29,12 +43,15 @@ class Scale:
     seeds: tuple[int, ...] = SEEDS
     sizes: tuple[int, ...] = SIZES
     longer: tuple[int, ...] = LONGER
+    repeated: tuple[int, ...] = tuple(REPEATED)
+    more_seeds: tuple[int, ...] = (1, 2, 3, 4)
+    many_seeds: tuple[int, ...] = tuple(range(1, 9))
     asked: int = ASKED
-    random_seeds: tuple[int, ...] = SEEDS
     stages: tuple[int, ...] = (UPDATES // 2, UPDATES)  # of the figure of that name
 
 
-FULL, QUICK = Scale(), Scale((1, 2), (SIZES[0], SIZES[-1]), (), 10, (1,), (UPDATES,))
+FULL = Scale()
+QUICK = Scale((1, 2), (SIZES[0], SIZES[-1]), (), (160,), (1,), (1, 2), 5, (UPDATES,))
 
 
 @dataclass(frozen=True)
@@ -47,11 +64,20 @@ class Run:
     commands: tuple[str, ...] = ()
 
 
-def train(folder: str, name: str, start: str, data: str, updates: int, seed: int, more: str = "") -> str:
+def train(folder: str, name: str, start: str, data: str, updates: int, seed: int, more: str = "",
+          rate: str = RATE) -> str:
     """The command of a training stage. {folder} is where the study works."""
     return (f"python -m minllada_v.train --out {folder}/{name} {start} --data {folder}/{data} --steps {updates} "
-            f"--batch-size {BATCH} --learning-rate {RATE} --vision-learning-rate 0 --held-out 0 --seed {seed} "
+            f"--batch-size {BATCH} --learning-rate {rate} --vision-learning-rate 0 --held-out 0 --seed {seed} "
             f"--evaluate-every {updates} --save-every 100 --device cpu{more}")
+
+
+def train_along(marks: Iterable[int], every: int, *training) -> str:
+    """The command that trains and asks along the way, after the steps `marks`, multiples of `every`."""
+    *_, updates = marks = list(marks)
+    command = train(*training).replace("python -m minllada_v.train", "python tutorials/study/along.py --marks "
+                                       f"{' '.join(map(str, marks))} --lesson questions --count {QUESTIONS}")
+    return command.replace(f"--evaluate-every {updates}", f"--evaluate-every {every}")
 
 
 def ask(folder: str, name: str, lesson: str, length: int, more: str = "") -> str:
@@ -74,13 +100,23 @@ def preparations(figure: str, folder: str, scale: Scale) -> list[tuple[str, str]
                      f"--counts {' '.join(map(str, counts))} --out {out}")
 
     most = SIZES[-1:]
+    if figure in ("rates", "repeats"):
+        plain = f"{folder}/plain/last", (f"python tutorials/study/plain_heads.py --from {folder}/vision/last "
+                                         f"--out {folder}/plain/last")
+        sets = [(f"{folder}/repeated-{seed}", drawn("questions", seed, tuple(REPEATED))[1].replace(
+            f"{folder}/questions-{seed}", f"{folder}/repeated-{seed}")) for seed in scale.more_seeds]
+        return [vision, plain, *sets]
     if figure == "data":
         return [vision, *(drawn("questions", seed, SIZES) for seed in scale.seeds)]
-    if figure == "attention":
-        talker = train(folder, "talker", f"--from {folder}/vision/last", f"questions-0/{most[0]}.json", UPDATES, 0,
-                       f" --canvas {CANVAS}")
-        return [vision, drawn("questions", 0, most), (f"{folder}/talker/last", talker),
-                *(drawn("dialogues", seed, most) for seed in scale.seeds)]
+    if figure == "padding":
+        return [vision, *(drawn("lists", seed, most) for seed in scale.more_seeds)]
+    if figure == "masks":
+        talkers = [(f"{folder}/{name}/last", train(folder, name, f"--from {folder}/vision/last",
+                                                   f"questions-0/{most[0]}.json", UPDATES, 0,
+                                                   f" --canvas {CANVAS}{option}"))
+                   for name, option in (("talker", ""), ("talker-prompt-first", " --attention prompt-first"))]
+        return [vision, drawn("questions", 0, most), *talkers,
+                *(drawn("dialogues", seed, most) for seed in scale.many_seeds)]
     if figure == "stages":
         reader = train(folder, "reader", f"--from {folder}/vision/last", f"reading-0/{most[0]}.json", READER_UPDATES, 0,
                        f" --canvas {CANVAS}")
@@ -106,32 +142,73 @@ def data_runs(folder: str, scale: Scale) -> list[Run]:
     return runs
 
 
-def attention_runs(folder: str, scale: Scale) -> list[Run]:
-    """Bidirectional against dialogue-causal attention on dialogues of two turns, both of which are targets in one
-    sequence. A model is asked in the way in which it was trained. All start from one that can answer single questions,
-    where there is but one turn and both kinds of attention are the same."""
+def rates_runs(folder: str, scale: Scale) -> list[Run]:
+    """The twin's learning rate, with heads that look for likeness and without: the best of three."""
     runs = []
-    for seed in scale.seeds:
-        for attention, option in ATTENTION.items():
-            name = f"attention-{attention}-{UPDATES}-{seed}"
-            runs.append(Run(name, seed, {"attention": attention}, (
-                train(folder, name, f"--from {folder}/talker/last", f"dialogues-{seed}/{SIZES[-1]}.json", UPDATES, seed,
-                      option),
-                ask(folder, name, "dialogues", TURN, option))))
+    for seed in scale.more_seeds[:2]:
+        for rate in RATES:
+            for heads, start in HEADS.items():
+                name = f"rates-{start}-{rate}-{seed}"
+                runs.append(Run(name, seed, {"heads": heads, "rate": rate}, (
+                    train(folder, name, f"--from {folder}/{start}/last", f"repeated-{seed}/320.json", UPDATES, seed,
+                          f" --canvas {CANVAS} --autoregressive", rate),
+                    ask(folder, name, "questions", CANVAS))))
     return runs
 
 
-def steps_runs(folder: str, scale: Scale) -> list[Run]:
-    """The built-in model with few and many denoising steps, and two rules for which tokens are kept."""
+def repeats_runs(folder: str, scale: Scale) -> list[Run]:
+    """Diffusion against autoregression on small sets that are repeated often. The twin has its own learning rate, and
+    comes a second time without the heads that look for likeness, on the smallest set."""
     runs = []
-    for remasking in ("low_confidence", "random"):
-        for steps in STEPS:
-            for seed in scale.random_seeds if remasking == "random" else (0,):  # without chance a seed changes nothing
-                count = "" if steps is None else f" --steps {steps}"
-                runs.append(Run(f"steps-{remasking}-{steps or 'all'}-{scale.asked}-{seed}", seed,
-                                {"remasking": remasking, "steps": steps}, (
-                    f"python tutorials/study/measure.py --lesson small-world --count {scale.asked} "
-                    f"--remasking {remasking} --seed {seed}{count}",)))
+    for size in scale.repeated:
+        for seed in scale.more_seeds:
+            for way, (option, start, rate) in CONTEST.items():
+                if start != "vision" and size != min(REPEATED):
+                    continue
+                name = f"repeats-{way.replace(' ', '-')}-{size}-{REPEATED[size]}-{seed}"
+                each = size // BATCH  # updates of an epoch
+                marks = [epochs * each for epochs in MARKS if epochs < REPEATED[size]] + [REPEATED[size] * each]
+                runs.append(Run(name, seed, {"method": way, "samples": size, "epochs": REPEATED[size]}, (
+                    train_along(marks, each, folder, name, f"--from {folder}/{start}/last",
+                                f"repeated-{seed}/{size}.json", marks[-1], seed, f" --canvas {CANVAS}{option}", rate),
+                )))
+    return runs
+
+
+def masks_runs(folder: str, scale: Scale) -> list[Run]:
+    """Who may look at whom, on dialogues of two turns, both of which are targets in one sequence. A model is asked in
+    the way in which it was trained. Each starts from one that learned in that way to answer single questions; there
+    bidirectional and dialogue-causal attention are the same."""
+    runs = []
+    for seed in scale.many_seeds:
+        for mask, (start, option, asked) in MASKS.items():
+            name = f"masks-{mask}-{seed}"
+            runs.append(Run(name, seed, {"mask": mask}, (
+                train(folder, name, f"--from {folder}/{start}/last", f"dialogues-{seed}/{SIZES[-1]}.json", UPDATES,
+                      seed, option),
+                ask(folder, name, "dialogues", TURN, asked))))
+    return runs
+
+
+def orders_runs(folder: str, scale: Scale) -> list[Run]:
+    """The built-in model with few and many steps, and several orders of writing."""
+    return [Run(f"orders-{rule}-{steps}-{scale.asked}-{seed}", seed, {"rule": rule, "steps": steps}, (
+                f"python tutorials/study/measure.py --lesson long-answers --count {scale.asked} --rule {rule} "
+                f"--steps {steps} --seed {seed}",))
+            for steps in STEPS for rule in RULES
+            for seed in ((1, 2) if rule == "random" else (0,))]  # without chance a seed changes nothing
+
+
+def padding_runs(folder: str, scale: Scale) -> list[Run]:
+    """Canvases that are at least twice as long as the answers, and what training does with the rest of them."""
+    runs = []
+    for seed in scale.more_seeds:
+        for way in PADDINGS:
+            name = f"padding-{way}-{seed}"
+            command = train(folder, name, f"--from {folder}/vision/last", f"lists-{seed}/{SIZES[-1]}.json", UPDATES,
+                            seed, f" --canvas {LONG_CANVAS}")
+            command = command.replace("-m minllada_v.train", f"tutorials/study/padding.py --padding {way}")
+            runs.append(Run(name, seed, {"padding": way}, (command, ask(folder, name, "lists", LONG_CANVAS))))
     return runs
 
 
@@ -152,4 +229,5 @@ def stages_runs(folder: str, scale: Scale) -> list[Run]:
     return runs
 
 
-RUNS = {"data": data_runs, "attention": attention_runs, "steps": steps_runs, "stages": stages_runs}
+RUNS = {"data": data_runs, "rates": rates_runs, "repeats": repeats_runs, "masks": masks_runs, "orders": orders_runs,
+        "padding": padding_runs, "stages": stages_runs}
