@@ -47,7 +47,7 @@ def tokens_alone(request: Request) -> list[int]:
     return last.answer.tolist()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(st.lists(requests(), min_size=1, max_size=4), st.randoms())
 def test_a_batch_equals_its_singles_in_any_order(asked, order):
     """Lengths, pictures, stops, guidance, chance, refreshes and thresholds all differ, and every answer is, token for

@@ -3,8 +3,6 @@
 import io
 import json
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -118,13 +116,6 @@ def test_a_missing_built_in_model_is_said(tmp_path, monkeypatch, capsys):
     assert (code, out) == (2, "") and "nowhere is not a folder" in err
 
 
-def test_loading_does_not_import_the_compiler():
-    """It takes torch longer than all the rest. In a process of its own: another test may have imported it."""
-    script = ("import sys\nfrom minllada_v.checkpoint import load_pretrained\n"
-              f"load_pretrained({str(CHECKPOINT)!r}, 'cpu')\nsys.exit('torch._dynamo' in sys.modules)")
-    assert subprocess.run([sys.executable, "-c", script]).returncode == 0
-
-
 def test_an_empty_model_has_the_shapes_of_a_full_one():
     model = golden_model()[0]
     shapes = {name: tensor.shape for name, tensor in empty_model(model.config).state_dict().items()}
@@ -155,9 +146,10 @@ def test_the_bundled_question_was_never_trained():
 
 def test_the_built_in_model_knows_its_world_and_what_it_does_not_know():
     """Of a question of each ability in a trained wording, and one in a wording that is held out, at most 7 are answered
-    wrong. (Its README has the table, of more.) So neither weights nor code can drift away from the other unseen."""
+    wrong. (Its README has the table, of more.) So neither weights nor code can drift away from the other unseen. What
+    is sure is filled in at once, which takes a sixth of the time of a step for each token."""
     model, tokenizer = load_pretrained(device=DEVICE)
-    benchmark = replace(BENCHMARKS["small-world"], sampler=SamplerConfig(model.config.gen_length))
+    benchmark = replace(BENCHMARKS["small-world"], sampler=SamplerConfig(model.config.gen_length, threshold=0.9))
     records = Judge(model, tokenizer, benchmark).records(world_questions(1))
     wrong = [record["id"] for record in records if record["score"] < 1]
     assert len(records) == 32 and len(wrong) <= 7, wrong

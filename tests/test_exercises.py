@@ -7,6 +7,7 @@ from types import ModuleType
 import pytest
 from exercise_files import EXERCISES, child, given, grading, student, tasks
 from exercises import wrong
+from hypothesis import settings
 from hypothesis import strategies as st
 
 SETS = tasks.sets()
@@ -62,6 +63,13 @@ def test_each_task_has_its_drawing_example_hints_check_and_row_in_the_table(name
         assert "Hint" not in task.text
 
 
+@pytest.fixture
+def short_search(monkeypatch):
+    """A fifth of the inputs on which a property should fail: what it accepts is tried on all of them."""
+    monkeypatch.setattr(grading, "SEARCHING", settings(grading.SEARCHING, max_examples=100))
+
+
+@pytest.mark.usefixtures("short_search")
 @pytest.mark.parametrize("name, exercise, words, text", wrong.WRONG, ids=[one[1] for one in wrong.WRONG])
 def test_a_wrong_answer_that_looks_right_is_told_so(name, exercise, words, text):
     checks = child.checks_of(name)
@@ -77,6 +85,7 @@ def property_told(property_text: str) -> str:
     return str(error.value)
 
 
+@pytest.mark.usefixtures("short_search")
 def test_a_property_that_misses_a_fault_is_shown_an_input_and_both_outputs():
     told = property_told("def masking_property(mask, words, low, high, uniform):\n    return True")
     assert "accepts an implementation that loses the last word" in told

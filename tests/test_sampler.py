@@ -120,7 +120,7 @@ def run(denoiser, prompt, config, stops, suffix) -> list[Step]:
     return steps
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(situations())
 def test_fast_sampler_equals_the_literal_one(situation):
     """Logits only where asked, stopping early, log-space noise, blocks run alone: the same answer as computing
@@ -134,7 +134,7 @@ def test_fast_sampler_equals_the_literal_one(situation):
     assert run(*situation)[-1].answer.tolist() == expected
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(situations())
 def test_every_place_is_committed_once_and_never_changed(situation):
     """A step changes the canvas exactly at its committed places, each of them a [MASK] before; prompt and suffix
@@ -151,7 +151,7 @@ def test_every_place_is_committed_once_and_never_changed(situation):
         assert MASK_ID not in before[len(prompt) : len(prompt) + config.gen_length]
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(situations(with_stops=False, with_threshold=False))
 def test_each_step_commits_what_the_schedule_says(situation):
     """Exactly the scheduled number a step, block after block."""
@@ -160,7 +160,7 @@ def test_each_step_commits_what_the_schedule_says(situation):
     assert [len(step.committed) for step in run(*situation)] == scheduled * config.blocks
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(situations())
 def test_blocks_finish_left_to_right(situation):
     """No place of a block is filled while an earlier block has a [MASK]."""
@@ -173,7 +173,7 @@ def test_blocks_finish_left_to_right(situation):
         assert MASK_ID not in step.canvas[len(prompt) : len(prompt) + before * config.block_length]
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(situations())
 def test_the_most_confident_candidates_are_committed(situation):
     """Nothing that is left open was more confident than anything that was committed; confidences are probabilities."""
@@ -183,7 +183,7 @@ def test_the_most_confident_candidates_are_committed(situation):
         assert (~kept).sum() == 0 or step.confidence[kept].min() >= step.confidence[~kept].max()
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(situations())
 def test_forbidden_tokens_never_appear(situation):
     """Neither the forbidden ids nor [MASK] are ever committed, whatever their logits are."""
@@ -191,7 +191,7 @@ def test_forbidden_tokens_never_appear(situation):
         assert not set(step.canvas[step.committed].tolist()) & {MASK_ID, *FORBIDDEN}
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(situations())
 def test_nothing_from_a_stop_on_is_returned(situation):
     """The answer, without the suffix, holds no stop and no [MASK]; it is the response up to the first stop."""
@@ -204,14 +204,14 @@ def test_nothing_from_a_stop_on_is_returned(situation):
     assert find_stop(answered, stops) == len(answered)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(situations())
 def test_equal_seeds_give_equal_answers(situation):
     """The generator is the only source of chance."""
     assert run(*situation)[-1].answer.equal(run(*situation)[-1].answer)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(situations(), st.integers(0, 2**32))
 def test_temperature_zero_ignores_the_seed(situation, seed):
     """With temperature 0 and low-confidence remasking no chance is left."""
@@ -221,7 +221,7 @@ def test_temperature_zero_ignores_the_seed(situation, seed):
     assert first.equal(run(denoiser, prompt, replace(calm, seed=seed), stops, suffix)[-1].answer)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(situations(with_stops=False))
 def test_one_step_is_the_one_shot_argmax(situation):
     """With a single step every place takes the likeliest allowed token given the empty canvas."""
@@ -234,7 +234,7 @@ def test_one_step_is_the_one_shot_argmax(situation):
     assert run(denoiser, prompt, once, [], suffix)[-1].answer.tolist() == expected + suffix
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(situations())
 def test_forward_passes_are_counted(situation):
     """One pass a step, two with guidance, and each asks only for the places that could be filled."""
@@ -251,7 +251,7 @@ def test_forward_passes_are_counted(situation):
     assert asked == [step.candidates.tolist() for step in steps for _ in range(passes)]
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(situations())
 def test_only_refreshes_run_the_whole_canvas(situation):
     """The first step of a block and every r-th after it run all that is in sight; the others run the block alone, in
@@ -297,7 +297,7 @@ def test_what_stands_behind_a_stop_leaves_the_canvas_unless_it_is_exact(fast):
     assert seen == [list(range(6)), left, left]
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(situations(with_threshold=False), st.sampled_from([0.0, 0.3, 0.6, 0.9]))
 def test_a_threshold_commits_what_reaches_it(situation, threshold):
     """Each step commits exactly the places that are sure enough, or the surest one where none is."""
@@ -319,7 +319,7 @@ def test_what_just_reaches_the_threshold_is_committed(threshold, left):
     assert [int((step.canvas == MASK_ID).sum()) for step in steps] == left
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(situations(with_stops=False, with_threshold=False))
 def test_the_ends_of_the_threshold(situation):
     """Threshold 0 fills a whole block in one step; one that nothing can reach gives the answer of a token a step."""
@@ -332,7 +332,7 @@ def test_the_ends_of_the_threshold(situation):
         step.canvas.tolist() for step in run(denoiser, prompt, one_a_step, stops, suffix)]
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(situations(), st.integers(2, 9))
 def test_a_model_that_ignores_the_rest_gives_one_answer_for_every_refresh(situation, refresh_every):
     """Where a place's logits depend on the place alone, nothing that is kept can be stale."""
@@ -431,7 +431,7 @@ def margin(logits: torch.Tensor, tokens: torch.Tensor, generator: torch.Generato
     return first - second
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(situations(with_threshold=False))
 def test_what_sure_means_can_be_any_function_of_the_logits(situation):
     """With a rule of one's own, the surest by that rule go first, whatever else is set; it is given the logits without

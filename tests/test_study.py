@@ -108,7 +108,7 @@ def test_the_study_is_as_large_as_it_says():
     updates = [sum(int(number) for figure in TRAINED for run in plan.RUNS[figure]("F", scale)
                    for command in run.commands for number in re.findall(r" --out .*--steps (\d+)", command))
                for scale in (plan.FULL, plan.QUICK)]
-    assert updates[1] / updates[0] < 0.1
+    assert 0.05 < updates[1] / updates[0] < 0.1
 
 
 DIFFER = {  # what tells compared runs apart, and all that they may differ by
@@ -250,33 +250,33 @@ def printing(run: str, seed: int, seconds: float = 0.0, code: int = 0) -> plan.R
     script = (f"import json, sys, time; open({run!r}, 'a').write('x'); time.sleep({seconds}); "
               "print(json.dumps({'gen_length': 5, 'right': {'colour': [3, 4], 'turn 1': [9, 9]}})); "
               f"print('because', file=sys.stderr); sys.exit({code})")
-    return plan.Run(Path(run).name, seed, {"aligned": True, "updates": 5}, (f"python -c {shlex.quote(script)}",))
+    return plan.Run(Path(run).name, seed, {"rule": "random", "steps": 5}, (f"python -c {shlex.quote(script)}",))
 
 
 def planned(monkeypatch, runs: list[plan.Run]):
-    monkeypatch.setitem(plan.RUNS, "stages", lambda folder, scale: runs)
+    monkeypatch.setitem(plan.RUNS, "orders", lambda folder, scale: runs)
 
 
 def test_a_run_is_made_once_and_its_result_says_how(tmp_path, monkeypatch):
     runs = [printing(str(tmp_path / name), seed) for seed, name in enumerate("abc")]
     planned(monkeypatch, runs)
     for _ in range(2):
-        study.work("stages", tmp_path / "work", tmp_path / "results", False, 2)
-    entries = sorted(figures.read_results("stages", tmp_path / "results"), key=lambda entry: entry["run"])
+        study.work("orders", tmp_path / "work", tmp_path / "results", False, 2)
+    entries = sorted(figures.read_results("orders", tmp_path / "results"), key=lambda entry: entry["run"])
     assert [(tmp_path / name).read_text() for name in "abc"] == ["x"] * 3
     for seed, entry in enumerate(entries):
         assert entry["seed"] == seed and entry["commands"] == list(runs[seed].commands) and entry["seconds"] > 0
-        assert entry["accuracy"] == 75 and entry["right"]["turn 1"] == [9, 9] and entry["updates"] == 5
+        assert entry["accuracy"] == 75 and entry["right"]["turn 1"] == [9, 9] and entry["steps"] == 5
     planned(monkeypatch, [*runs, printing(str(tmp_path / "d"), 7)])
-    study.work("stages", tmp_path / "work", tmp_path / "results", False, 2)
-    assert len(figures.read_results("stages", tmp_path / "results")) == 4 and (tmp_path / "a").read_text() == "x"
+    study.work("orders", tmp_path / "work", tmp_path / "results", False, 2)
+    assert len(figures.read_results("orders", tmp_path / "results")) == 4 and (tmp_path / "a").read_text() == "x"
 
 
 def test_a_run_that_fails_is_named_with_its_reason_and_the_others_are_kept(tmp_path, monkeypatch):
     planned(monkeypatch, [printing(str(tmp_path / "good"), 1), printing(str(tmp_path / "bad"), 2, 0.2, code=3)])
     with pytest.raises(RunError, match="(?s)ended with code 3; .*bad.txt ends with: because"):
-        study.work("stages", tmp_path / "work", tmp_path / "results", False, 1)
-    assert [entry["run"] for entry in figures.read_results("stages", tmp_path / "results")] == ["good"]
+        study.work("orders", tmp_path / "work", tmp_path / "results", False, 1)
+    assert [entry["run"] for entry in figures.read_results("orders", tmp_path / "results")] == ["good"]
 
 
 KILLED = """
@@ -286,8 +286,8 @@ import plan, run
 from pathlib import Path
 from test_study import printing
 base = Path({base!r})
-plan.RUNS["stages"] = lambda folder, scale: [printing(str(base / "quick"), 1), printing(str(base / "slow"), 2, 3.0)]
-run.work("stages", base / "work", base / "results", False, 1)
+plan.RUNS["orders"] = lambda folder, scale: [printing(str(base / "quick"), 1), printing(str(base / "slow"), 2, 3.0)]
+run.work("orders", base / "work", base / "results", False, 1)
 """
 
 
@@ -303,15 +303,15 @@ def test_killed_it_leaves_a_lock_to_its_last_child_and_then_goes_on_where_it_was
     runs = [printing(str(tmp_path / "quick"), 1), printing(str(tmp_path / "slow"), 2)]
     planned(monkeypatch, [runs[0], plan.Run("slow", 2, runs[1].settings, runs[1].commands)])
     with pytest.raises(InputError, match="a study is at work"):
-        study.work("stages", tmp_path / "work", tmp_path / "results", False, 1)
+        study.work("orders", tmp_path / "work", tmp_path / "results", False, 1)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
-            study.work("stages", tmp_path / "work", tmp_path / "results", False, 1)
+            study.work("orders", tmp_path / "work", tmp_path / "results", False, 1)
             break
         except InputError:
             time.sleep(0.2)
-    assert {entry["run"] for entry in figures.read_results("stages", tmp_path / "results")} == {"quick", "slow"}
+    assert {entry["run"] for entry in figures.read_results("orders", tmp_path / "results")} == {"quick", "slow"}
     assert (tmp_path / "slow").read_text() == "xx"
 
 

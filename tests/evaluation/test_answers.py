@@ -4,8 +4,6 @@ import io
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +12,12 @@ from unittest.mock import patch
 
 import pytest
 import torch
+import torch.distributed as dist
 from device import COMMAND
 from golden_data import CHECKPOINT, golden_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from started import CONTEXT, run_two, start
 
 from minllada_v import InputError, evaluate, generate
 from minllada_v.evaluation import answers
@@ -223,15 +223,11 @@ def test_what_is_kept_is_said_only_where_something_is(tmp_path):
 # The lock.
 
 
-HOLD = """
-import sys
-from pathlib import Path
-from minllada_v.evaluation.answers import AnswerFile
-with AnswerFile(Path(sys.argv[1])) as file:
-    file.begin({"steps": 1, "stop": ["a"]})
-    print("held", flush=True)
-    sys.stdin.read()
-"""
+def hold(path: Path, held):
+    with AnswerFile(path) as file:
+        file.begin({"steps": 1, "stop": ["a"]})
+        held.set()
+        time.sleep(600)
 
 
 def test_a_second_run_is_refused_in_one_line_until_the_first_is_dead(tmp_path, capsys, monkeypatch):
@@ -240,19 +236,21 @@ def test_a_second_run_is_refused_in_one_line_until_the_first_is_dead(tmp_path, c
         monkeypatch.setattr(command, "load_pretrained", None)
     path, questions = tmp_path / "file", tmp_path / "questions.jsonl"
     questions.write_text('{"prompt": "Hi"}\n')
-    hold = [sys.executable, "-c", HOLD, str(path)]
-    with subprocess.Popen(hold, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as first:
-        try:
-            assert first.stdout.readline() == b"held\n"
-            with pytest.raises(InputError, match="file is in use by another run.*name another --out"):
-                AnswerFile(path)
-            for command, options in ((generate, ["--batch", str(questions)]),
-                                     (evaluate, ["--benchmark", "small-world"])):
-                assert command.main([*options, "--out", str(path)]) == 2
-                out, err = capsys.readouterr()
-                assert out == "" and "in use by another run" in err and len(err.splitlines()) == 1
-        finally:
-            first.send_signal(signal.SIGKILL)
+    held = CONTEXT.Event()
+    first = start(tmp_path / "first", hold, path, held)
+    try:
+        assert held.wait(300)
+        with pytest.raises(InputError, match="file is in use by another run.*name another --out"):
+            AnswerFile(path)
+        for command, options in ((generate, ["--batch", str(questions)]),
+                                 (evaluate, ["--benchmark", "small-world", "--count", "1"])):
+            assert command.main([*options, "--out", str(path)]) == 2
+            out, err = capsys.readouterr()
+            assert out == "" and "in use by another run" in err and len(err.splitlines()) == 1
+    finally:
+        first.kill()
+        first.join()
+    assert first.exitcode == -signal.SIGKILL
     fill(path)
 
 
@@ -262,12 +260,13 @@ def test_a_killed_command_goes_on_where_it_was(tmp_path):
     questions.write_text("".join(json.dumps({"prompt": f"Is it {number}?"}) + "\n" for number in range(200)))
     options = ["--weights", str(CHECKPOINT), *COMMAND, "--gen-length", "4", "--batch", str(questions),
                "--out", str(out), "--batch-size"]
-    command = [sys.executable, "-m", "minllada_v.generate", *options, "2"]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
-        limit = time.monotonic() + 60
-        while not (out.exists() and out.read_bytes().count(b"\n") > 1) and time.monotonic() < limit:
-            time.sleep(0.02)
-        process.send_signal(signal.SIGKILL)
+    process = start(tmp_path / "killed", generate.main, [*options, "2"])
+    limit = time.monotonic() + 300
+    while not (out.exists() and out.read_bytes().count(b"\n") > 1) and time.monotonic() < limit:
+        time.sleep(0.005)
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     killed = out.read_bytes()
     killed = killed[:killed.rfind(b"\n") + 1]
     assert 1 < killed.count(b"\n") < 200
@@ -276,20 +275,15 @@ def test_a_killed_command_goes_on_where_it_was(tmp_path):
     assert out.read_bytes().startswith(killed)
 
 
-BOTH = """
-import json, sys
-import torch.distributed as dist
-from minllada_v import evaluate, generate
-for command, options in zip((generate, evaluate), json.loads(sys.argv[1])):
-    command.run(command.parse_arguments(options))
-dist.destroy_process_group()
-"""
+def both(*options: list[str]):
+    for command, some in zip((generate, evaluate), options, strict=True):
+        command.run(command.parse_arguments(some))
+    dist.destroy_process_group()
 
 
 def test_two_processes_share_the_questions_of_either_command(tmp_path, capfd):
-    """Under torchrun, with one file for both: every question is answered once, as one process answers it, and the
+    """As under torchrun, with one file for both: every question is answered once, as one process answers it, and the
     first process prints the one table."""
-    (tmp_path / "both.py").write_text(BOTH)
     (tmp_path / "questions.jsonl").write_text(
         "".join(json.dumps({"prompt": f"Is it {number}?"}) + "\n" for number in range(9)) + "broken\n")
     model = ["--weights", str(CHECKPOINT), "--device", "cpu", "--batch-size", "2"]
@@ -298,13 +292,9 @@ def test_two_processes_share_the_questions_of_either_command(tmp_path, capfd):
     for command, options in ((generate, batch), (evaluate, world)):
         assert command.main([*options, str(tmp_path / f"{options[0]} one")]) == 0
     alone = capfd.readouterr()
-    two = [[*options, str(tmp_path / f"{options[0]} two")] for options in (batch, world)]
-    run = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-                          str(tmp_path / "both.py"), json.dumps(two)], capture_output=True, text=True,
-                         env=os.environ | {"PYTHONPATH": str(Path(answers.__file__).parents[2])})
-    assert run.returncode == 0, run.stderr[-2000:]
-    assert run.stdout == alone.out and run.stdout.startswith("small world")
-    for stderr in (alone.err, run.stderr):
+    out, err = run_two(tmp_path, both, *([*options, str(tmp_path / f"{options[0]} two")] for options in (batch, world)))
+    assert out == alone.out and out.startswith("small world")
+    for stderr in (alone.err, err):
         assert stderr.count("1 of 10 questions could not be answered") == 1
     for name, count in (("--batch", 10), ("--benchmark", 4)):
         first, *records = lines(tmp_path / f"{name} one")

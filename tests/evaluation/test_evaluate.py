@@ -111,10 +111,10 @@ def test_the_system_text_and_the_length_are_the_models_own(capsys, monkeypatch, 
     config = json.loads((folder / "config.json").read_text()) | {"system": "Look.", "gen_length": 6}
     (folder / "config.json").write_text(json.dumps(config))
     asked = answering(monkeypatch, lambda *_: "red")
-    run(capsys, *WORLD, "--weights", str(folder))
+    run(capsys, *WORLD, "--count", "1", "--weights", str(folder))
     assert {(request.system, request.sampler) for request in asked} == {("Look.", SamplerConfig(6))}
     asked = answering(monkeypatch, lambda *_: "red")
-    run(capsys, *WORLD, "--weights", str(folder), "--system", "", "--steps", "2")
+    run(capsys, *WORLD, "--count", "1", "--weights", str(folder), "--system", "", "--steps", "2")
     assert {(request.system, request.sampler) for request in asked} == {("", SamplerConfig(6, steps=2))}
 
 
@@ -253,7 +253,7 @@ def test_a_full_disk_is_said_and_keeps_what_was_written(capsys, monkeypatch, cho
     (["--benchmark", "pope", "--data", "x", "--out", "y", "--lesson", "colour"], "--lesson are for small-world"),
     ([*WORLD, "--steps", "0"], "--steps must be at least 1"),
     (["--benchmark", "mmstar", "--data", "none.jsonl", "--out", "x"], "none.jsonl does not exist"),
-    (["--benchmark", "small-world", "--weights", "nowhere"], "nowhere"),
+    ([*WORLD, "--weights", "nowhere"], "nowhere"),
 ])
 def test_what_makes_no_sense_is_said_in_one_line(capsys, arguments, message):
     code, out, err = run(capsys, *arguments)

@@ -9,7 +9,6 @@ import multiprocessing
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from started import run_two, start
 
 import minllada_v.train
 import minllada_v.training.checkpoints
@@ -234,17 +234,19 @@ def test_killed_and_started_again_the_log_goes_on_with_the_same_numbers(tmp_path
     """Oracle: the run that was not killed. SIGKILL at a moment that chance chooses, within a saving or
     between two. As long as it lives nobody else writes to its folder; its death frees it at once."""
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "minllada_v.train", "--out", str(out), *WORLD]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    while process.poll() is None and len(Log(out / "log.jsonl").read()) < 3:
-        time.sleep(0.005)
-    process.send_signal(signal.SIGSTOP)
-    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    code, line = run(capsys, "--out", out, *WORLD)
-    assert code == 2 and re.search("another process is writing to .*out; wait until it ends, or give another", line)
-    assert before and before == {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    process = start(tmp_path / "killed", main, ["--out", str(out), *WORLD])
+    try:
+        while process.is_alive() and len(Log(out / "log.jsonl").read()) < 3:
+            time.sleep(0.005)
+        os.kill(process.pid, signal.SIGSTOP)
+        before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+        code, line = run(capsys, "--out", out, *WORLD)
+        assert code == 2 and re.search("another process is writing to .*out; wait until it ends, or give another", line)
+        assert before and before == {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    finally:
+        process.kill()
+        process.join()
+    assert process.exitcode == -signal.SIGKILL
     assert 2 < len(losses(out)) < 6
     assert main(["--out", str(out), *WORLD]) == 0
     assert alike(log(out), log(finished))
@@ -330,19 +332,10 @@ def test_a_signal_saves_and_says_how_to_go_on(tmp_path, capsys, monkeypatch, fin
     assert alike(log(out), log(finished))
 
 
-TWO = """
-import os, sys
-import minllada_v.training.step
-import minllada_v.train
-from minllada_v.train import main
-minllada_v.training.step.BROKEN_LIMIT = 1
-port, out, *common = sys.argv[1:]
-codes = []
-for number, extra in enumerate(([], ["--shard", "--checkpointing"], ["--shard", "--checkpointing", "--lora", "2"])):
-    os.environ["MASTER_PORT"] = str(int(port) + number)
-    codes.append(main(["--out", f"{out}/{number}", *common, *extra]))
-sys.exit(max(codes))
-"""
+def patient(options: list[str]) -> int:
+    """A run that does not end because much is broken."""
+    minllada_v.training.step.BROKEN_LIMIT = 1
+    return main(options)
 
 
 def test_two_processes_have_the_losses_of_one_with_the_same_global_batch(tmp_path, capsys, monkeypatch):
@@ -358,22 +351,11 @@ def test_two_processes_have_the_losses_of_one_with_the_same_global_batch(tmp_pat
     records[5]["image"] = records[11]["image"] = "none.png"
     common = [*SMALL, *GOLDEN, "--data", str(write(tmp_path, records)), "--batch-size", "1", "--learning-rate", "1e-3",
               "--steps", "4", "--evaluate-every", "4", "--device", "cpu"]  # two cannot share a GPU
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    environment = os.environ | {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
-    command = [sys.executable, "-c", TWO, port, str(tmp_path / "two"), *common, "--accumulate", "2"]
-    processes = [subprocess.Popen(command, env=environment | {"RANK": rank, "LOCAL_RANK": rank}, stderr=subprocess.PIPE)
-                 for rank in "01"]
-    try:
-        for out, extra in (("one", []), ("one adapter", ["--lora", "2"])):
-            assert run(capsys, "--out", tmp_path / out, *common, "--accumulate", "4", *extra)[0] == 0
-        for process in processes:
-            error = process.communicate(timeout=120)[1].decode()
-            assert process.returncode == 0, error[-2000:]
-    finally:
-        for process in processes:  # where one fails, the other waits for it
-            process.kill()
+    for out, extra in (("one", []), ("one adapter", ["--lora", "2"])):
+        assert run(capsys, "--out", tmp_path / out, *common, "--accumulate", "4", *extra)[0] == 0
+    for way, extra in enumerate(([], ["--shard", "--checkpointing"], ["--shard", "--checkpointing", "--lora", "2"])):
+        run_two(tmp_path / f"{way} says", patient,
+                ["--out", str(tmp_path / "two" / str(way)), *common, "--accumulate", "2", *extra])
     for way, out, file in (("0", "one", "model"), ("1", "one", "model"), ("2", "one adapter", "adapter_model")):
         expected, found = log(tmp_path / out), log(tmp_path / "two" / way)
         assert any("skipped" in entry for entry in expected)

@@ -23,7 +23,8 @@ from minllada_v.world.tokenizer import describe_tokenizer, learn_merges, world_t
 
 BUILT_IN = Path(__file__).parents[2] / "minllada_v" / "builtin"
 PAINTED = [*PLAIN, *(ability for ability in ABILITIES if ability not in ("unknown", "no_shapes"))]
-TOKENIZER = make_tokenizer(describe_tokenizer(world_texts()))
+DESCRIBED = describe_tokenizer(world_texts())
+TOKENIZER = make_tokenizer(DESCRIBED)
 
 
 def words_by_pixels(scene, box, cells, tile: int, patch: int) -> list[list[int]]:
@@ -111,7 +112,7 @@ def test_trained_on_some_texts_each_is_one_token(texts):
 
 
 def test_the_built_in_tokenizer_is_the_one_that_training_gives():
-    assert json.loads((BUILT_IN / "tokenizer.json").read_text()) == describe_tokenizer(world_texts())
+    assert json.loads((BUILT_IN / "tokenizer.json").read_text()) == DESCRIBED
 
 
 @settings(deadline=None, max_examples=60)

@@ -312,7 +312,7 @@ def test_every_possible_answer_occurs_and_no_other(ability):
     for word, any_of in (("PLACE", "the (top|bottom) (left|right)"), ("COLOUR", f"({'|'.join(COLOURS)})"),
                          ("SHAPE", f"({'|'.join(SHAPES)})")):
         pattern = pattern.replace(word, any_of)
-    found = Counter(answers(draw_sample(ability, seed))[0] for seed in range(2500))
+    found = Counter(answers(draw_sample(ability, seed))[0] for seed in range(min(2500, 60 * (different or 40))))
     assert all(re.fullmatch(pattern, answer) for answer in found)
     if different:
         assert len(found) == different
@@ -344,7 +344,8 @@ def test_training_never_asks_what_is_kept_out_of_it():
     held_out = {kind: {re.sub("[^a-z0-9 ]", "", text) for text in both[1] if "{" not in text}
                 for kind, both in WORDINGS.items()}
     texts = {re.sub("[^a-z0-9 ]", "", question.lower()) for ability in ABILITIES for split in ("train", "test")
-             for seed in range(250) for question in questions(draw_sample(ability, seed, split))}
+             for seed in range(250 if ability == "unknown" else 80)  # which has far more wordings than others
+             for question in questions(draw_sample(ability, seed, split))}
     assert texts and not texts & set().union(*held_out.values())
     kept = {re.sub("[^a-z0-9 ]", "", question.lower())
             for seed in range(300) for question in questions(draw_sample("unknown", seed, held_out=True))[-1:]}

@@ -48,7 +48,7 @@ def revising(canvas: Canvas) -> Canvas:
 
     def commit(choice: Tensor) -> Step:
         nonlocal opened
-        last = canvas.steps == canvas.config.steps
+        last = canvas.steps == min(canvas.config.steps, canvas.config.gen_length)
         canvas.count = len(canvas.candidates) if last else canvas.count + opened
         step = fill(choice)
         confidence = choice[:, 1][torch.isin(canvas.candidates, step.committed)].tolist()

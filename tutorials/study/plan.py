@@ -43,7 +43,9 @@ class Scale:
     seeds: tuple[int, ...] = SEEDS
     sizes: tuple[int, ...] = SIZES
     longer: tuple[int, ...] = LONGER
+    rates: tuple[str, ...] = RATES
     repeated: tuple[int, ...] = tuple(REPEATED)
+    ways: tuple[str, ...] = tuple(CONTEST)  # on these sets
     more_seeds: tuple[int, ...] = (1, 2, 3, 4)
     many_seeds: tuple[int, ...] = tuple(range(1, 9))
     asked: int = ASKED
@@ -51,7 +53,7 @@ class Scale:
 
 
 FULL = Scale()
-QUICK = Scale((1, 2), (SIZES[0], SIZES[-1]), (), (160,), (1,), (1, 2), 5, (UPDATES,))
+QUICK = Scale((1,), (SIZES[0], SIZES[-1]), (), (RATE,), (160,), tuple(METHODS), (1,), (1,), 5, (UPDATES,))
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,7 @@ def rates_runs(folder: str, scale: Scale) -> list[Run]:
     """The twin's learning rate, with heads that look for likeness and without: the best of three."""
     runs = []
     for seed in scale.more_seeds[:2]:
-        for rate in RATES:
+        for rate in scale.rates:
             for heads, start in HEADS.items():
                 name = f"rates-{start}-{rate}-{seed}"
                 runs.append(Run(name, seed, {"heads": heads, "rate": rate}, (
@@ -163,7 +165,7 @@ def repeats_runs(folder: str, scale: Scale) -> list[Run]:
     for size in scale.repeated:
         for seed in scale.more_seeds:
             for way, (option, start, rate) in CONTEST.items():
-                if start != "vision" and size != min(REPEATED):
+                if way not in scale.ways or start != "vision" and size != min(REPEATED):
                     continue
                 name = f"repeats-{way.replace(' ', '-')}-{size}-{REPEATED[size]}-{seed}"
                 each = size // BATCH  # updates of an epoch
