@@ -89,8 +89,10 @@ def by_epochs(entries: Sequence[dict], samples: int, ability: str | None = None,
     """Of the runs on so many samples, what was measured along the way: right answers, or the held-out loss."""
     def places(entry: dict) -> dict[Place, float]:
         each = entry["curve"][-1]["updates"] // entry["epochs"]
-        return {(f"{mark['updates'] // each} epochs", mark["updates"] // each):
-                mark["loss"] if loss else percent(with_accuracy(mark), ability) for mark in entry["curve"]}
+        epochs = [mark["updates"] // each for mark in entry["curve"]]
+        return {(f"{number} epoch{'s' * (number > 1)}", number):
+                mark["loss"] if loss else percent(with_accuracy(mark), ability)
+                for number, mark in zip(epochs, entry["curve"])}
 
     return sort_out([entry for entry in entries if entry["samples"] == samples], lambda entry: entry["method"], places)
 
@@ -129,13 +131,13 @@ def rows(found: Table) -> list[Place]:
     return sorted({place for numbers in found.values() for place in numbers}, key=lambda place: place[1])
 
 
-def text_table(found: Table, unit: str = "right answers, %") -> str:
+def text_table(found: Table, unit: str = "right answers, %", digits: int = 1) -> str:
     """Mean, lowest and highest of each way; and each way less the first, seed by seed, with the interval that holds the
     true difference in 95 of 100 such studies (Student's t): beside them if there are two ways, else below."""
     names = list(found)
     numbers = {place: [found[name].get(place, {}) for name in names] for place in rows(found)}
-    means = [[place[0], *map(of_seeds, ways)] for place, ways in numbers.items()]
-    gaps = [[place[0], *(difference(ways[0], way) for way in ways[1:])] for place, ways in numbers.items()]
+    means = [[place[0], *(of_seeds(way, digits) for way in ways)] for place, ways in numbers.items()]
+    gaps = [[place[0], *(difference(ways[0], way, digits) for way in ways[1:])] for place, ways in numbers.items()]
     if len(names) == 2:
         both = [[*line, gap] for line, (_, gap) in zip(means, gaps)]
         return in_columns([[unit, *names, "difference" if any(line[-1] for line in both) else ""], *both])
@@ -152,22 +154,23 @@ def in_columns(lines: Sequence[Sequence[str]]) -> str:
                                in enumerate(zip(line, widths))).rstrip() for line in lines)
 
 
-def of_seeds(numbers: dict[int, float]) -> str:
+def of_seeds(numbers: dict[int, float], digits: int = 1) -> str:
     """Mean, lowest and highest."""
     values = list(numbers.values())
-    return f"{mean(values):.1f} ({min(values):.1f} to {max(values):.1f})" if len(values) > 1 else (
-        f"{values[0]:.1f}" if values else "")
+    middle, low, high = (f"{value:.{digits}f}" for value in (
+        (mean(values), min(values), max(values)) if values else (0, 0, 0)))
+    return f"{middle} ({low} to {high})" if len(values) > 1 else middle if values else ""
 
 
-def difference(first: dict[int, float], second: dict[int, float]) -> str:
+def difference(first: dict[int, float], second: dict[int, float], digits: int = 1) -> str:
     """The mean over the seeds that both have, with its interval; without, where there is one seed."""
     gaps = [second[seed] - first[seed] for seed in first if seed in second]
     if not gaps:
         return ""
     if len(gaps) not in T95:
-        return f"{mean(gaps):+.1f}"
+        return f"{mean(gaps):+.{digits}f}"
     room = T95[len(gaps)] * stdev(gaps) / math.sqrt(len(gaps))
-    return f"{mean(gaps):+.1f} ({mean(gaps) - room:+.1f} to {mean(gaps) + room:+.1f})"
+    return f"{mean(gaps):+.{digits}f} ({mean(gaps) - room:+.{digits}f} to {mean(gaps) + room:+.{digits}f})"
 
 
 def table(figure: str, entries: Sequence[dict], ability: str | None = None) -> str:
@@ -203,21 +206,24 @@ def chart(figure: str, entries: Sequence[dict]) -> Image.Image:
 
 def pair(right: Table, loss: Table, title: str) -> Image.Image:
     """Right answers and loss of one size side by side."""
-    most = max(value for numbers in loss.values() for of_seed in numbers.values() for value in of_seed.values())
     both = Image.new("RGB", (800, 250), "white")
     both.paste(draw(right, f"{title}: right answers, %", size=(400, 250)), (0, 0))
-    both.paste(draw(loss, "held-out loss", (0, math.ceil(2 * most) / 2), size=(400, 250)), (400, 0))
+    both.paste(draw(loss, "held-out loss (more than 1: on the edge)", (0, 1), size=(400, 250)), (400, 0))
     return both
 
 
-def draw(found: Table, title: str = "right answers, %", y_range: tuple[float, float] = (0, 100),
+def draw(found: Table, title: str = "right answers, %", y_range: tuple[float, float] | None = None,
          size: tuple[int, int] = (800, 340)) -> Image.Image:
-    """One chart, with the rows of the table evenly spaced along its axis."""
+    """One chart, with the rows of the table evenly spaced along its axis. It begins near the lowest number, or at 0 if
+    that is far down."""
     places, series = rows(found), {}
+    lowest = min((min(of_seed.values()) for numbers in found.values() for of_seed in numbers.values()), default=0)
+    y_range = y_range or (math.floor(lowest / 10) * 10 if lowest > 40 else 0, 100)
     for number, (name, numbers) in enumerate(found.items()):
         beside = 0.06 * (number - (len(found) - 1) / 2)  # so that bars do not hide each other
         series[name] = [(row + beside, mean(of_seed), min(of_seed), max(of_seed)) for row, place in enumerate(places)
                         if (of_seed := list(numbers.get(place, {}).values()))]
-    names = [name.removesuffix(" epochs") for name, _ in places] or ["no results yet"]
-    return line_chart(series, "epochs" if names != [name for name, _ in places] else "", title, y_range, size=size,
-                      x_names=names)
+    names, axis = [name for name, _ in places] or ["no results yet"], ""
+    if "epoch" in names[0]:
+        names, axis = [f"{epochs:g}" for _, epochs in places], "epochs"
+    return line_chart(series, axis, title, y_range, size=size, x_names=names)
