@@ -24,7 +24,7 @@ def test_what_is_handed_in_neither_stops_the_grader_nor_fools_it(tmp_path, monke
     path.write_text(path.read_text(encoding="utf-8") + more, encoding="utf-8")
     monkeypatch.setattr(grade, "chosen", lambda word: tasks.chosen("chapter01"))
     out = tmp_path / "out"
-    assert grade.main([*(str(tmp_path / "in" / name) for name in names), "--out", str(out), "--seconds", "1"]) == 1
+    assert grade.main([*(str(tmp_path / "in" / name) for name in names), "--out", str(out), "--seconds", "4"]) == 1
     told = {name: json.loads((out / f"{name}.json").read_text(encoding="utf-8")) for name in names}
     results = {name: [one["result"] for one in summary["exercises"]] for name, summary in told.items()}
     assert results == {"swallows": ["did not finish", "did not finish", "wrong", "right"],
