@@ -184,7 +184,9 @@ def table(figure: str, entries: Sequence[dict], ability: str | None = None) -> s
                            for size in sizes(entries))
     if figure == "orders":
         return orders_table(entries, ability)
-    return text_table({"rates": by_rate, "masks": by_turn, "padding": by_padding, "stages": by_stages}[figure](entries))
+    if figure == "padding":
+        return text_table(by_padding(entries), "answers, %")
+    return text_table({"rates": by_rate, "masks": by_turn, "stages": by_stages}[figure](entries))
 
 
 def sizes(entries: Sequence[dict]) -> list[int]:
@@ -199,8 +201,9 @@ def chart(figure: str, entries: Sequence[dict]) -> Image.Image:
     if figure == "repeats":
         return stack([pair(by_epochs(entries, size), by_epochs(entries, size, loss=True), f"{size} samples")
                       for size in sizes(entries)] or [draw({})])
-    tables = {"data": (by_samples, by_updates), "rates": (by_rate,), "masks": (by_turn,), "padding": (by_padding,),
-              "stages": (by_stages,)}
+    if figure == "padding":
+        return draw(by_padding(entries), "answers, %")
+    tables = {"data": (by_samples, by_updates), "rates": (by_rate,), "masks": (by_turn,), "stages": (by_stages,)}
     return stack([draw(tabulate(entries)) for tabulate in tables[figure]])
 
 
