@@ -77,7 +77,7 @@ class Numberless(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 @given(st.lists(requests(), min_size=1, max_size=3), st.integers(0, 2**32))
 def test_a_step_waits_for_the_device_once_and_computes_what_is_asked(asked, seed):
     """Whatever the settings: after each pass a GPU is waited for once, to fetch the choices; attention never gets a

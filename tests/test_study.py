@@ -286,7 +286,7 @@ import plan, run
 from pathlib import Path
 from test_study import printing
 base = Path({base!r})
-plan.RUNS["orders"] = lambda folder, scale: [printing(str(base / "quick"), 1), printing(str(base / "slow"), 2, 3.0)]
+plan.RUNS["orders"] = lambda folder, scale: [printing(str(base / "quick"), 1), printing(str(base / "slow"), 2, 1.0)]
 run.work("orders", base / "work", base / "results", False, 1)
 """
 

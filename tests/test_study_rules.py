@@ -36,6 +36,7 @@ def logits_of(seed: int, count: int) -> torch.Tensor:
     return 3 * torch.randn(count, VOCABULARY, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
+@settings(max_examples=25, deadline=None)
 @given(seeds, st.integers(1, 20))
 def test_margin_and_entropy_are_what_they_are_called(seed, count):
     """Oracle: row by row from sorted probabilities."""
@@ -61,7 +62,7 @@ def written(seed: int, length: int, steps: int, rule: str) -> tuple[Canvas, list
     return canvas, [step for [(_, step)] in sample(denoise, [canvas])]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(seeds, st.integers(1, 40), st.integers(1, 8))
 def test_from_left_to_right_no_token_stands_behind_an_open_place(seed, length, steps):
     """After every step the filled places are the first ones, also where more than one chunk of logits is looked at."""
@@ -72,7 +73,7 @@ def test_from_left_to_right_no_token_stands_behind_an_open_place(seed, length, s
     assert found
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(seeds, st.integers(2, 30), st.integers(2, 8))
 def test_a_canvas_that_revises_opens_the_least_sure_and_is_full_at_the_end(seed, length, steps):
     """Oracle: how sure each token of the answer was when it was filled in last. No more passes than steps."""
@@ -92,7 +93,7 @@ def test_a_canvas_that_revises_opens_the_least_sure_and_is_full_at_the_end(seed,
     assert MASK_ID not in canvas.ids[canvas.first:canvas.end].tolist()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(seeds, st.integers(4, 20))
 def test_revising_changes_no_more_than_what_it_opened(seed, length):
     """A token that stands after a step and is not among the next candidates is the same after the next step."""

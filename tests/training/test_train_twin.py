@@ -280,6 +280,8 @@ def test_a_twin_says_in_its_config_that_it_is_one_and_is_never_asked_to_fill_in_
     assert generate.main([*weights, "--prompt", "What?", "--gen-length", "3", "--system", "Be brief."]) == 0
     assert capsys.readouterr().out == answer(
         model, tokenizer, "What?", system="Be brief.", sampler=SamplerConfig(3)) + "\n"
+    config = twin / "last/config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"gen_length": 4}))  # not 128 tokens a question
     assert evaluate.main([*weights, "--benchmark", "small-world", "--lesson", "colour", "--count", "2"]) == 0
     assert generate.main([*weights, "--prompt", "What?", "--threshold", "0.9"]) == 2
     assert "writes from left to right, and has no threshold" in capsys.readouterr().err
