@@ -1,4 +1,4 @@
-"""Runs the study: `python tutorials/study/run.py data`, and `attention`, `steps` or `stages`.
+"""Runs the study: `python tutorials/study/run.py data`, or another of the figures that plan.py names.
 
 Each figure is a list of runs (see plan.py). A run is a few commands, one after another: training, then questions. What
 it measured becomes a line of JSON in `results`. A run whose line is there is left out, and a training that was stopped
@@ -131,7 +131,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Run a part of the study, and draw its figure.")
     option = parser.add_argument
     option("figure", choices=FIGURES)
-    option("--quick", action="store_true", help="about a quarter of it, kept apart from the whole")
+    option("--quick", action="store_true", help="about a tenth of it, kept apart from the whole")
     option("--jobs", metavar="N", type=int, default=2, help="runs side by side, each on one thread (2)")
     arguments = parser.parse_args(argv)
     if arguments.jobs < 1:
