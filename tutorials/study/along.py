@@ -92,6 +92,7 @@ def main(argv: list[str] | None = None) -> int:
     option("--lesson", choices=ABILITIES, required=True)
     option("--count", metavar="N", type=int, required=True, help="questions")
     option("--out", metavar="DIR", type=Path, required=True, help="folder of the run")
+    option("--canvas", metavar="N", type=int, required=True, help="tokens of the canvas, in training and asking")
     arguments, others = parser.parse_known_args(argv)
 
     def evaluate(run: Run):
@@ -102,14 +103,13 @@ def main(argv: list[str] | None = None) -> int:
                           right=right(run, arguments.lesson, asked))
 
     train.evaluate = evaluate  # in place of the loss and the few answers that training looks at
-    code = train.main(["--out", str(arguments.out), *others])
+    code = train.main(["--out", str(arguments.out), "--canvas", str(arguments.canvas), *others])
     if code:
         return code
     log = [json.loads(line) for line in (arguments.out / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     curve = [{"updates": entry["step"], "loss": entry["held_out_loss"], "right": entry["right"]} for entry in log
              if "right" in entry]
-    gen_length = int(others[others.index("--canvas") + 1])
-    print(json.dumps({"gen_length": gen_length, "right": curve[-1]["right"], "curve": curve}), flush=True)
+    print(json.dumps({"gen_length": arguments.canvas, "right": curve[-1]["right"], "curve": curve}), flush=True)
     return 0
 
 

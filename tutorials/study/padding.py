@@ -7,6 +7,7 @@ The other options are those of `python -m minllada_v.train`. Of the four ways
     batch      fills only up to the longest answer of a batch, and asks, which is how the released code trains.
 """
 
+import argparse
 import sys
 
 from minllada_v import train
@@ -27,12 +28,12 @@ filled = examples.canvas_example
 
 
 def main(argv: list[str] | None = None) -> int:
-    argv = sys.argv[1:] if argv is None else argv
-    if argv[:1] != ["--padding"] or len(argv) < 2 or argv[1] not in WEIGHTS:
-        sys.exit(f"the first option must be --padding, with one of {', '.join(WEIGHTS)}")
-    objectives.PADDING_WEIGHT = WEIGHTS[argv[1]]
-    examples.canvas_example = not_filled if argv[1] == "batch" else filled
-    return train.main(argv[2:])
+    parser = argparse.ArgumentParser(description="Train with another treatment of what is behind an answer.")
+    parser.add_argument("--padding", choices=WEIGHTS, required=True)
+    arguments, others = parser.parse_known_args(argv)
+    objectives.PADDING_WEIGHT = WEIGHTS[arguments.padding]
+    examples.canvas_example = not_filled if arguments.padding == "batch" else filled
+    return train.main(others)
 
 
 if __name__ == "__main__":
