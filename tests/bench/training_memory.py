@@ -168,8 +168,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         for name, values in (("small", SMALL), ("middle", MIDDLE)):
             write_model(Path(folder) / name, values)
-        # Without the threshold the C library keeps what was freed.
-        environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "1000000", "OMP_NUM_THREADS": "1"}
+        # The C library keeps what was freed, unless it is larger than this.
+        environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536", "OMP_NUM_THREADS": "1"}
         for way in WAYS:
             worker = subprocess.run([sys.executable, __file__, "measure", folder, way], stdout=subprocess.PIPE,
                                     env=environment, check=True)
