@@ -1,5 +1,6 @@
 """What the study does differently from the package: orders of writing, padding, and counting a twin's right answers."""
 
+import json
 import sys
 from copy import copy
 from dataclasses import replace
@@ -18,7 +19,9 @@ from minllada_v.chat import END_OF_TURN, EOS, IGNORED
 from minllada_v.sampler import Canvas, sample
 from minllada_v.tokenizer_json import read_tokenizer
 from minllada_v.training import objectives
-from minllada_v.training.examples import Example
+from minllada_v.training.data import LlavaData
+from minllada_v.training.examples import Example, Examples
+from minllada_v.training.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "tutorials" / "study"))
@@ -120,6 +123,21 @@ def test_one_pass_counts_what_a_twin_would_write(seed, length, data):
     examples = [Example(prompt + tokens, [IGNORED] * len(prompt) + tokens, [0] * (len(prompt) + len(tokens)), [])
                 for tokens in (said.tokens, other)]
     assert along.twin_says(model, tokenizer, examples).tolist() == [True, False]
+
+
+def test_an_example_that_comes_again_is_what_it_was_and_is_prepared_once(tmp_path, monkeypatch):
+    """Oracle: the training command's own examples, over several epochs with a new order in each."""
+    records = [{"conversations": [{"from": "human", "value": f"What is {number}?"}, {"from": "gpt", "value": "A"}]}
+               for number in range(5)]
+    (tmp_path / "data.json").write_text(json.dumps(records))
+    model, tokenizer = golden_model("cpu")
+    parts = (LlavaData(tmp_path / "data.json", None, 3, 0), tokenizer, model.config, Settings(tmp_path, canvas=8))
+    expected = [Examples(*parts)[number] for number in range(17)]
+    read = []
+    monkeypatch.setattr(Examples, "_encoded", lambda self, method, number, once=Examples._encoded: (
+        read.append(self.data.index(number)), once(self, method, number))[1])
+    remembered = along.Remembered(*parts)
+    assert [remembered[number] for number in range(17)] == expected and sorted(read) == [*range(5)]
 
 
 def test_lists_leave_out_empty_squares_and_are_as_long_as_there_are_shapes():

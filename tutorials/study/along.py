@@ -22,6 +22,7 @@ from torch import Tensor
 from minllada_v import train
 from minllada_v.autoregressive import causal
 from minllada_v.chat import BOS, END_HEADER, EOS, IGNORED, MASK, START_HEADER
+from minllada_v.errors import InputError
 from minllada_v.evaluate import Judge
 from minllada_v.evaluation.benchmarks import BENCHMARKS
 from minllada_v.masking import draw_times
@@ -29,12 +30,26 @@ from minllada_v.model import LLaDAV
 from minllada_v.sampler_config import SamplerConfig
 from minllada_v.tokenizer import Tokenizer
 from minllada_v.training.data import Record, derive_seed
-from minllada_v.training.examples import Example, encode
+from minllada_v.training.examples import Example, Examples, encode
 from minllada_v.training.objectives import make_batch
 from minllada_v.training.step import Run
 
 DRAWS = 2  # times and masks of each example in the loss
 BATCH = 16
+
+
+class Remembered(Examples):
+    """The examples of a small set. They come again in each epoch, and are prepared only once."""
+
+    def __init__(self, *parts):
+        super().__init__(*parts)
+        self.known = {}
+
+    def __getitem__(self, number: int) -> Example | InputError:
+        index = self.data.index(number)
+        if index not in self.known:
+            self.known[index] = super().__getitem__(number)
+        return self.known[index]
 
 
 def held_out_examples(run: Run, lesson: str, count: int) -> list[Example]:
@@ -102,6 +117,7 @@ def main(argv: list[str] | None = None) -> int:
             run.log.write(step=run.progress.step, held_out_loss=held_out_loss(run, examples),
                           right=right(run, arguments.lesson, asked))
 
+    train.Examples = Remembered
     train.evaluate = evaluate  # in place of the loss and the few answers that training looks at
     code = train.main(["--out", str(arguments.out), "--canvas", str(arguments.canvas), *others])
     if code:
