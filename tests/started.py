@@ -11,10 +11,12 @@ from collections.abc import Callable
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from threading import RLock
 
 import torch
 from device import DEVICE
 from torch.distributed import TCPStore
+from tqdm import tqdm
 
 # A process that has used a GPU, or any on macOS, cannot be copied.
 CONTEXT = multiprocessing.get_context("fork" if DEVICE == "cpu" and sys.platform == "linux" else "spawn")
@@ -34,6 +36,7 @@ def _run(written: str, environment: dict[str, str], run: Callable, arguments: tu
     sys.stdout, sys.stderr = (open(number, "w", buffering=1, closefd=False) for number in (1, 2))  # pytest had its own
     os.environ.update(environment)
     torch.set_num_threads(1)  # the threads of the process that was copied do not exist here
+    tqdm.set_lock(RLock())  # its own is shared with that process, which would wait for ever if we die and hold it
     sys.exit(run(*arguments))
 
 
