@@ -120,8 +120,9 @@ def pick_device(device: str | torch.device | None = None) -> torch.device:
     if device.type in present and not present[device.type]():
         raise InputError(f"the device {device.type} was asked for, but this machine or this PyTorch has none; "
                          "use the CPU instead")
-    if device.type == "cuda":  # whose convolutions round float32 to 10 bits, and add up in any order, if let
+    if device.type == "cuda":  # cuDNN's convolutions round float32 to 10 bits, and add up in any order, if let
         torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic = False, True
+        torch.backends.cuda.enable_cudnn_sdp(False)  # it plans for 70 ms at each new shape, which every step has
     return device
 
 

@@ -101,8 +101,9 @@ class LowBitLinear(nn.Module):
 
 def rows_at_once(inputs: int, device: torch.device) -> int:
     """How many rows to hold unpacked: on a CPU what its cache holds, elsewhere what keeps it busy. Even in float32
-    that is 4 and 64 MB."""
-    return max(1, 2 ** (20 if device.type == "cpu" else 24) // inputs)
+    that is 4 and 256 MB. From 64 on, a multiple of it: a GPU multiplies odd numbers of rows several times as slowly."""
+    rows = max(1, 2 ** (20 if device.type == "cpu" else 26) // inputs)
+    return rows // 64 * 64 or rows
 
 
 def _unpacked(weight: Tensor, scale: Tensor, inputs: int, dtype: torch.dtype) -> Iterator[Tensor]:

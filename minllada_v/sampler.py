@@ -26,7 +26,7 @@ from torch import Tensor
 from .errors import InputError
 from .sampler_config import CONFIDENCE, SamplerConfig, sure_enough
 
-ROWS_AT_ONCE = 16  # bounds the float64 copies of logits, which slow a CPU down where they are large
+ROWS_AT_ONCE = {"cpu": 16}  # bounds the float64 copies of logits; a CPU is slow where they are large
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class Canvas:
         self.forbidden = self.forbidden.to(logits.device, non_blocking=True)
         confidence_of = CONFIDENCE.get(self.config.remasking, self.config.remasking)
         choices = []
-        for some in logits.split(ROWS_AT_ONCE):
+        for some in logits.split(ROWS_AT_ONCE.get(logits.device.type, 64)):
             some = some.to(torch.float64, copy=True).index_fill_(-1, self.forbidden, -torch.inf)
             tokens = best_tokens(some, self.config.temperature, self.generator)
             valid = some.gather(-1, tokens[:, None])[:, 0].isfinite()  # not NaN, +∞ or all −∞

@@ -37,14 +37,16 @@ def losses(*options: object) -> list[float]:
 
 
 @pytest.mark.parametrize("asked", [None, "cuda", torch.device("cuda", 0)])
-def test_float32_is_float32_on_a_gpu(asked, monkeypatch):
-    """Convolutions would be rounded to 10 bits, and the gradients of their weights added up in any order."""
+def test_float32_is_float32_on_a_gpu_and_no_shape_is_planned_for(asked, monkeypatch):
+    """Convolutions would be rounded to 10 bits, and the gradients of their weights added up in any order; and cuDNN's
+    attention would be planned anew at every step, since one position fewer is open."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    torch.backends.cuda.enable_cudnn_sdp(True)
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
     assert pick_device(asked).type == "cuda"
     assert torch.backends.cudnn.deterministic and not torch.backends.cudnn.allow_tf32
-    assert not torch.backends.cuda.matmul.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32 and not torch.backends.cuda.cudnn_sdp_enabled()
 
 
 def test_all_of_a_resumed_optimizer_lies_there_with_the_weights(tmp_path):
@@ -99,7 +101,7 @@ def test_a_step_waits_for_the_gpu_once(sampler):
             count = len(list(steps))
         finally:
             torch.cuda.set_sync_debug_mode("default")
-    waits = [it for it in waits if "synchronizing" in str(it.message)]
+    waits = [it for it in waits if "called a synchronizing" in str(it.message)]
     assert len(waits) == count == 7, {f"{it.filename}:{it.lineno}" for it in waits}
 
 

@@ -21,7 +21,7 @@ from PIL import Image
 
 from minllada_v import LLaDAV, SamplerConfig
 from minllada_v.answer import encode_images, prepare, prompt_ids, sample_all
-from minllada_v.checkpoint import empty_model, load_weights
+from minllada_v.checkpoint import empty_model, load_weights, pick_device
 from minllada_v.compiled import compile_layers
 from minllada_v.config import Config, VisionConfig
 from minllada_v.low_bits import pack_weights
@@ -32,7 +32,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 from literal import literal_sample  # noqa: E402
 
 TINY = "--tiny" in sys.argv
-DEVICE = torch.device("cpu" if TINY else "cuda")
+DEVICE = pick_device("cpu" if TINY else "cuda")
 GRIDS = tuple((columns, rows) for columns in range(1, 7) for rows in range(1, 7))
 CONFIG = Config(4096, 12288, 32, 32, 32, 126_464, 1e-5, 500000.0, 8192, VisionConfig(), GRIDS)
 if TINY:
