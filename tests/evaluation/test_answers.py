@@ -316,7 +316,7 @@ def test_the_fingerprint_changes_with_every_weight():
     for count, tensor in enumerate(model.state_dict().values()):
         number = tensor.view(-1)[-(count % 2)]
         kept = number.clone()
-        number.copy_(torch.nextafter(kept, torch.tensor(torch.inf)))
+        number.copy_(torch.nextafter(kept, torch.full_like(kept, torch.inf)))
         found.append(fingerprint(model))
         number.copy_(kept)
     weight = model.language_model.lm_head.weight
