@@ -179,6 +179,10 @@ def main(kind: str):
     if kind == "compiled":
         print(f"\n- compiling and all of this took {seconds_now() - start:.0f} s")
     if kind == "bfloat16":
+        torch.backends.cuda.enable_cudnn_sdp(True)  # which the package turns off; see `pick_device`
+        for name, sampler in {"exact": EXACT, "refresh 32": REFRESH["refresh 32"]}.items():
+            report(f"{name}, with cuDNN", 1, sampler, lambda s=sampler: step_seconds(model, features, s, 1, 12))
+        torch.backends.cuda.enable_cudnn_sdp(False)
         for name, sampler in {"exact": EXACT, "refresh 32": REFRESH["refresh 32"], **BLOCKS}.items():
             report(f"{name}, batch of 8", 8, sampler, lambda s=sampler: step_seconds(model, features, s, 8, 4))
         video = encode_images(model, video=[PHOTO.crop((x, 0, x + 900, 900)) for x in range(0, 384, 12)])
