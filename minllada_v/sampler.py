@@ -26,7 +26,7 @@ from torch import Tensor
 from .errors import InputError
 from .sampler_config import CONFIDENCE, SamplerConfig, sure_enough
 
-ROWS_AT_ONCE = {"cpu": 16}  # bounds the float64 copies of logits; a CPU is slow where they are large
+ROWS_AT_ONCE = {"cpu": 16}  # bounds the float64 copies of logits: large ones slow a CPU down
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,16 @@ def by_epochs(entries: Sequence[dict], samples: int, ability: str | None = None,
     return sort_out([entry for entry in entries if entry["samples"] == samples], lambda entry: entry["method"], places)
 
 
+def late_epochs(entries: Sequence[dict], ability: str | None = None, loss: bool = False) -> Table:
+    """`by_epochs` of all sizes, from 16 epochs on."""
+    found: Table = {}
+    for size in sorted({entry["samples"] for entry in entries}):
+        for way, marks in by_epochs(entries, size, ability, loss).items():
+            found.setdefault(way, {}).update({(f"{size} samples, {label}", 1000 * size + number): numbers
+                                              for (label, number), numbers in marks.items() if number >= 16})
+    return found
+
+
 def with_accuracy(mark: dict) -> dict:
     """A mark of a curve, in the form of a result."""
     right, asked = map(sum, zip(*mark["right"].values()))
