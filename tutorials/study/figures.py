@@ -20,9 +20,9 @@ from minllada_v.drawing.curve import line_chart
 RESULTS = Path(__file__).parent / "results"
 T95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365}  # by seeds: 97.5 % of Student's t
 WAYS = (  # as they stand side by side, whichever was done first
-    "diffusion", "autoregression", "autoregression without likeness", "that look for likeness", "drawn at random",
-    "bidirectional", "dialogue-causal", "prompt-first", "low confidence", "random", "margin", "entropy",
-    "left to right", "revising", "asked", "tenth", "unasked", "batch", "tuning alone", "alignment first")
+    "diffusion", "autoregression", "that look for likeness", "drawn at random", "bidirectional", "dialogue-causal",
+    "prompt-first", "low confidence", "random", "margin", "entropy", "left to right", "revising",
+    "asked", "tenth", "unasked", "batch", "tuning alone", "alignment first")
 NOTHING = "no results yet: python tutorials/study/run.py {}"
 
 Place = tuple[str, float]  # a row of the table, and where it stands on the axis

@@ -27,9 +27,7 @@ REPEATED = {160: 128, 320: 128, 800: 64, 2000: 32}  # samples, and how often the
 MARKS = (1, 4, 16, 64, 128)  # epochs after which a model is asked
 METHODS = {"diffusion": "", "autoregression": " --autoregressive"}
 HEADS = {"that look for likeness": "vision", "drawn at random": "plain"}  # and the checkpoint that begins with them
-TWIN_RATES = {"vision": "6e-4", "plain": "1.2e-3"}  # what `rates` found best
-CONTEST = {"diffusion": ("", "vision", RATE), "autoregression": (" --autoregressive", "vision", TWIN_RATES["vision"]),
-           "autoregression without likeness": (" --autoregressive", "plain", TWIN_RATES["plain"])}
+RATE_OF = {"diffusion": RATE, "autoregression": "6e-4"}  # where sets are repeated: what `rates` found best
 MASKS = {  # what each starts from, and the options of training and of asking
     "bidirectional": ("talker", "", ""),
     "dialogue-causal": ("talker", " --attention dialogue-causal", " --attention dialogue-causal"),
@@ -45,7 +43,6 @@ class Scale:
     longer: tuple[int, ...] = LONGER
     rates: tuple[str, ...] = RATES
     repeated: tuple[int, ...] = tuple(REPEATED)
-    ways: tuple[str, ...] = tuple(CONTEST)  # on these sets
     more_seeds: tuple[int, ...] = (1, 2, 3, 4)
     many_seeds: tuple[int, ...] = tuple(range(1, 9))
     asked: int = ASKED
@@ -53,7 +50,7 @@ class Scale:
 
 
 FULL = Scale()
-QUICK = Scale((1,), (SIZES[0], SIZES[-1]), (), (RATE,), (160,), tuple(METHODS), (1,), (1,), 5, (UPDATES,))
+QUICK = Scale((1,), (SIZES[0], SIZES[-1]), (), (RATE,), (160,), (1,), (1,), 5, (UPDATES,))
 
 
 @dataclass(frozen=True)
@@ -107,7 +104,7 @@ def preparations(figure: str, folder: str, scale: Scale) -> list[tuple[str, str]
                                          f"--out {folder}/plain/last")
         sets = [(f"{folder}/repeated-{seed}", drawn("questions", seed, tuple(REPEATED))[1].replace(
             f"{folder}/questions-{seed}", f"{folder}/repeated-{seed}")) for seed in scale.more_seeds]
-        return [vision, plain, *sets]
+        return [vision, *sets] if figure == "repeats" else [vision, plain, *sets]
     if figure == "data":
         return [vision, *(drawn("questions", seed, SIZES) for seed in scale.seeds)]
     if figure == "padding":
@@ -159,21 +156,18 @@ def rates_runs(folder: str, scale: Scale) -> list[Run]:
 
 
 def repeats_runs(folder: str, scale: Scale) -> list[Run]:
-    """Diffusion against autoregression on small sets that are repeated often. The twin has its own learning rate, and
-    comes a second time without the heads that look for likeness, on the smallest set."""
+    """Diffusion against autoregression on small sets that are repeated often. Each has its own learning rate."""
     runs = []
     for size in scale.repeated:
         for seed in scale.more_seeds:
-            for way, (option, start, rate) in CONTEST.items():
-                if way not in scale.ways or start != "vision" and size != min(REPEATED):
-                    continue
-                name = f"repeats-{way.replace(' ', '-')}-{size}-{REPEATED[size]}-{seed}"
+            for method, option in METHODS.items():
+                name = f"repeats-{method}-{size}-{REPEATED[size]}-{seed}"
                 each = size // BATCH  # updates of an epoch
                 marks = [epochs * each for epochs in MARKS if epochs < REPEATED[size]] + [REPEATED[size] * each]
-                runs.append(Run(name, seed, {"method": way, "samples": size, "epochs": REPEATED[size]}, (
-                    train_along(marks, each, folder, name, f"--from {folder}/{start}/last",
-                                f"repeated-{seed}/{size}.json", marks[-1], seed, f" --canvas {CANVAS}{option}", rate),
-                )))
+                runs.append(Run(name, seed, {"method": method, "samples": size, "epochs": REPEATED[size]}, (
+                    train_along(marks, each, folder, name, f"--from {folder}/vision/last",
+                                f"repeated-{seed}/{size}.json", marks[-1], seed, f" --canvas {CANVAS}{option}",
+                                RATE_OF[method]),)))
     return runs
 
 
