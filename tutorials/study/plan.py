@@ -42,7 +42,8 @@ class Scale:
     sizes: tuple[int, ...] = SIZES
     longer: tuple[int, ...] = LONGER
     rates: tuple[str, ...] = RATES
-    repeated: tuple[int, ...] = tuple(REPEATED)
+    repeated: dict[int, int] = field(default_factory=lambda: REPEATED)
+    paddings: tuple[str, ...] = PADDINGS
     more_seeds: tuple[int, ...] = (1, 2, 3, 4)
     many_seeds: tuple[int, ...] = tuple(range(1, 9))
     asked: int = ASKED
@@ -50,7 +51,7 @@ class Scale:
 
 
 FULL = Scale()
-QUICK = Scale((1,), (SIZES[0], SIZES[-1]), (), (RATE,), (160,), (1,), (1,), 5, (UPDATES,))
+QUICK = Scale((1,), SIZES[-1:], (), (RATE,), {160: 32}, ("tenth", "batch"), (1,), (1,), 5, (UPDATES,))
 
 
 @dataclass(frozen=True)
@@ -158,13 +159,13 @@ def rates_runs(folder: str, scale: Scale) -> list[Run]:
 def repeats_runs(folder: str, scale: Scale) -> list[Run]:
     """Diffusion against autoregression on small sets that are repeated often. Each has its own learning rate."""
     runs = []
-    for size in scale.repeated:
+    for size, epochs in scale.repeated.items():
         for seed in scale.more_seeds:
             for method, option in METHODS.items():
-                name = f"repeats-{method}-{size}-{REPEATED[size]}-{seed}"
+                name = f"repeats-{method}-{size}-{epochs}-{seed}"
                 each = size // BATCH  # updates of an epoch
-                marks = [epochs * each for epochs in MARKS if epochs < REPEATED[size]] + [REPEATED[size] * each]
-                runs.append(Run(name, seed, {"method": method, "samples": size, "epochs": REPEATED[size]}, (
+                marks = [mark * each for mark in MARKS if mark < epochs] + [epochs * each]
+                runs.append(Run(name, seed, {"method": method, "samples": size, "epochs": epochs}, (
                     train_along(marks, each, folder, name, f"--from {folder}/vision/last",
                                 f"repeated-{seed}/{size}.json", marks[-1], seed, f" --canvas {CANVAS}{option}",
                                 RATE_OF[method]),)))
@@ -199,7 +200,7 @@ def padding_runs(folder: str, scale: Scale) -> list[Run]:
     """Canvases that are at least twice as long as the answers, and what training does with the rest of them."""
     runs = []
     for seed in scale.more_seeds:
-        for way in PADDINGS:
+        for way in scale.paddings:
             name = f"padding-{way}-{seed}"
             command = train(folder, name, f"--from {folder}/vision/last", f"lists-{seed}/{SIZES[-1]}.json", UPDATES,
                             seed, f" --canvas {LONG_CANVAS}")
