@@ -12,7 +12,6 @@ from statistics import mean, stdev
 
 from intervals import orders_chart, orders_table
 from PIL import Image
-from plan import QUESTIONS
 
 from minllada_v.drawing.charts import stack
 from minllada_v.drawing.curve import line_chart
@@ -120,6 +119,11 @@ def by_turn(entries: Sequence[dict]) -> Table:
         ("both turns", 3): percent(entry, "dialogue"), ("no dialogue", 4): alone(entry)})
 
 
+def asked_of(entry: dict) -> int:
+    """How many questions were asked."""
+    return sum(number for _, number in entry["right"].values())
+
+
 def alone(entry: dict) -> float:
     """Right answers to questions that stand alone, in percent."""
     right, asked = map(sum, zip(entry["right"]["colour"], entry["right"]["shape"]))
@@ -128,7 +132,7 @@ def alone(entry: dict) -> float:
 
 def by_padding(entries: Sequence[dict]) -> Table:
     return sort_out(entries, lambda entry: entry["padding"], lambda entry: {
-        ("right answers", 1): percent(entry), ("of wrong length", 2): 100 * entry["wrong_length"] / QUESTIONS})
+        ("right answers", 1): percent(entry), ("of wrong length", 2): 100 * entry["wrong_length"] / asked_of(entry)})
 
 
 def by_stages(entries: Sequence[dict], ability: str | None = None) -> Table:

@@ -46,12 +46,13 @@ class Scale:
     paddings: tuple[str, ...] = PADDINGS
     more_seeds: tuple[int, ...] = (1, 2, 3, 4)
     many_seeds: tuple[int, ...] = tuple(range(1, 9))
+    questions: int = QUESTIONS
     asked: int = ASKED
     stages: tuple[int, ...] = (UPDATES // 2, UPDATES)  # of the figure of that name
 
 
 FULL = Scale()
-QUICK = Scale((1,), SIZES[-1:], (), (RATE,), {160: 32}, ("tenth", "batch"), (1,), (1,), 5, (UPDATES,))
+QUICK = Scale((1,), SIZES[-1:], (), (RATE,), {160: 32}, ("tenth", "batch"), (1,), (1,), 100, 5, (UPDATES,))
 
 
 @dataclass(frozen=True)
@@ -72,17 +73,17 @@ def train(folder: str, name: str, start: str, data: str, updates: int, seed: int
             f"--evaluate-every {updates} --save-every 100 --device cpu{more}")
 
 
-def train_along(marks: Iterable[int], every: int, *training) -> str:
-    """The command that trains and asks along the way, after the steps `marks`, multiples of `every`."""
+def train_along(count: int, marks: Iterable[int], every: int, *training) -> str:
+    """The command that trains, and asks `count` questions after each of the steps `marks`, multiples of `every`."""
     *_, updates = marks = list(marks)
     command = train(*training).replace("python -m minllada_v.train", "python tutorials/study/along.py --marks "
-                                       f"{' '.join(map(str, marks))} --lesson questions --count {QUESTIONS}")
+                                       f"{' '.join(map(str, marks))} --lesson questions --count {count}")
     return command.replace(f"--evaluate-every {updates}", f"--evaluate-every {every}")
 
 
-def ask(folder: str, name: str, lesson: str, length: int, more: str = "") -> str:
-    """The command that asks a trained model."""
-    return (f"python tutorials/study/measure.py --weights {folder}/{name}/last --lesson {lesson} --count {QUESTIONS} "
+def ask(count: int, folder: str, name: str, lesson: str, length: int, more: str = "") -> str:
+    """The command that asks a trained model `count` questions."""
+    return (f"python tutorials/study/measure.py --weights {folder}/{name}/last --lesson {lesson} --count {count} "
             f"--gen-length {length}{more}")
 
 
@@ -138,7 +139,7 @@ def data_runs(folder: str, scale: Scale) -> list[Run]:
                 runs.append(Run(name, seed, {"method": method, "samples": size, "updates": updates}, (
                     train(folder, name, f"--from {folder}/vision/last", f"questions-{seed}/{size}.json", updates, seed,
                           f" --canvas {CANVAS}{option}"),
-                    ask(folder, name, "questions", CANVAS))))
+                    ask(scale.questions, folder, name, "questions", CANVAS))))
     return runs
 
 
@@ -152,7 +153,7 @@ def rates_runs(folder: str, scale: Scale) -> list[Run]:
                 runs.append(Run(name, seed, {"heads": heads, "rate": rate}, (
                     train(folder, name, f"--from {folder}/{start}/last", f"repeated-{seed}/320.json", UPDATES, seed,
                           f" --canvas {CANVAS} --autoregressive", rate),
-                    ask(folder, name, "questions", CANVAS))))
+                    ask(scale.questions, folder, name, "questions", CANVAS))))
     return runs
 
 
@@ -166,7 +167,7 @@ def repeats_runs(folder: str, scale: Scale) -> list[Run]:
                 each = size // BATCH  # updates of an epoch
                 marks = [mark * each for mark in MARKS if mark < epochs] + [epochs * each]
                 runs.append(Run(name, seed, {"method": method, "samples": size, "epochs": epochs}, (
-                    train_along(marks, each, folder, name, f"--from {folder}/vision/last",
+                    train_along(scale.questions, marks, each, folder, name, f"--from {folder}/vision/last",
                                 f"repeated-{seed}/{size}.json", marks[-1], seed, f" --canvas {CANVAS}{option}",
                                 RATE_OF[method]),)))
     return runs
@@ -183,7 +184,7 @@ def masks_runs(folder: str, scale: Scale) -> list[Run]:
             runs.append(Run(name, seed, {"mask": mask}, (
                 train(folder, name, f"--from {folder}/{start}/last", f"dialogues-{seed}/{SIZES[-1]}.json", UPDATES,
                       seed, option),
-                ask(folder, name, "dialogues", TURN, asked))))
+                ask(scale.questions, folder, name, "dialogues", TURN, asked))))
     return runs
 
 
@@ -205,7 +206,8 @@ def padding_runs(folder: str, scale: Scale) -> list[Run]:
             command = train(folder, name, f"--from {folder}/vision/last", f"lists-{seed}/{SIZES[-1]}.json", UPDATES,
                             seed, f" --canvas {LONG_CANVAS}")
             command = command.replace("-m minllada_v.train", f"tutorials/study/padding.py --padding {way}")
-            runs.append(Run(name, seed, {"padding": way}, (command, ask(folder, name, "lists", LONG_CANVAS))))
+            runs.append(Run(name, seed, {"padding": way}, (
+                command, ask(scale.questions, folder, name, "lists", LONG_CANVAS))))
     return runs
 
 
@@ -221,7 +223,7 @@ def stages_runs(folder: str, scale: Scale) -> list[Run]:
                                   " --stage align")] if first else []
                 start = f"--from {folder}/{name}-first/last" if first else parts
                 commands += [train(folder, name, start, f"questions-{seed}/{SIZES[-1]}.json", updates - first, seed,
-                                   f" --canvas {CANVAS}"), ask(folder, name, "questions", CANVAS)]
+                                   f" --canvas {CANVAS}"), ask(scale.questions, folder, name, "questions", CANVAS)]
                 runs.append(Run(name, seed, {"aligned": bool(first), "updates": updates}, tuple(commands)))
     return runs
 
