@@ -186,7 +186,7 @@ def test_under_autocast_the_layer_computes_in_its_type(bits):
 @pytest.mark.parametrize("inputs", [1, 4096, 12288, 2**26])
 def test_what_is_unpacked_at_once_is_little_and_a_round_number_of_rows(inputs):
     """In float32, with the whole numbers that it is made from; a row is the least there is. The meta device stands for
-    a GPU, which multiplies 1,365 rows with a kernel for badly aligned matrices, seven times as slow."""
+    a GPU, which multiplies 1,365 rows with a kernel for badly aligned matrices, nine times as slow."""
     for device, most in (("cpu", 7e6), ("meta", 410e6)):
         rows = low_bits.rows_at_once(inputs, torch.device(device))
         assert rows == 1 or rows * inputs * (4 + 2) <= most
